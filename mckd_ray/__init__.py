@@ -1,0 +1,3 @@
+"""Multistage collaborative knowledge distillation of sequence generators, on Ray."""
+
+__version__ = "0.1.0"
