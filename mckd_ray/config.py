@@ -1,0 +1,264 @@
+"""An experiment's config: YAML read into frozen, validated sections.
+
+`corpus`, `task`, `teacher`, `student` and `plan` change the result and are part of every step's identity;
+`resources` and `store` say how it is run, and never are.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DATA_SCHEME = "data:"
+"""Begins a path to a corpus that `mckd data get` left."""
+
+
+class Section(BaseModel):
+    """A part of the config: frozen, and any key that it does not declare is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class TaskConfig(Section):
+    """Which task it is."""
+
+    kind: Literal["constituency", "semantic", "text"]
+    """What is generated: labelled trees, intent and slots, or any text."""
+
+
+class SourceConfig(Section):
+    """Where rows with inputs, and gold where there is any, come from."""
+
+    format: Literal["builtin", "jsonl", "csv", "parquet", "penn", "slu", "huggingface"] = "jsonl"
+    """builtin: made by the grammar; penn: folders of .tree or .mrg; slu: seq.in/seq.out/label; huggingface: dataset."""
+    path: str = ""
+    """A folder with one file or folder a split, or a hub name. `data:NAME` is what `mckd data get NAME` left."""
+    files: Mapping[str, str] = Field(default_factory=dict)
+    """Split (train, dev, test) to file or folder below `path`, where they are not named train.*, dev.*, test.*."""
+    fields: Mapping[str, str] = Field(default_factory=dict)
+    """Our field name (id, tokens, text, tree, tags, intent, target) to the corpus's own column."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Leave out longer inputs."""
+
+
+class GeneralConfig(SourceConfig):
+    """Gold of another, general domain: for the base student and for a `student` teacher. Its train split is used."""
+
+    rows: int | None = Field(None, ge=1)
+    """How many rows, drawn by the corpus's seed (default: all)."""
+
+
+class CorpusConfig(SourceConfig):
+    """The corpus: a labelled budget, an unlabelled pool, and dev and test for evaluation only."""
+
+    labelled: int = Field(50, ge=0)
+    """The labelled budget: how many rows of train may show their gold. They are not part of the pool."""
+    pool: int | None = Field(None, ge=1)
+    """How many other rows of train are the unlabelled pool (default: all)."""
+    dev: int | None = Field(None, ge=0)
+    """How many rows of dev are used (default: all)."""
+    test: int | None = Field(None, ge=1)
+    """How many rows of test are used (default: all)."""
+    seed: int = 1
+    """Seeds the draws, and the grammar of the built-in corpus."""
+    general: GeneralConfig | None = None
+    """Gold of a general domain, if any."""
+
+
+class ScratchConfig(Section):
+    """The size of a student that starts from random weights."""
+
+    width: int = Field(128, ge=8)
+    """Hidden size."""
+    layers: int = Field(2, ge=1)
+    """Transformer layers (of the encoder; a sequence-to-sequence decoder has as many)."""
+    heads: int = Field(4, ge=1)
+    """Attention heads; divides `width`."""
+    vocabulary: int = Field(8000, ge=100)
+    """At most so many words (tagger) or pieces (seq2seq), learned from raw text."""
+    encoder: str = "words"
+    """For a tagger: `words`, our word-level encoder, or a stock transformers model type such as `bert`."""
+
+
+class TrainingConfig(Section):
+    """How a student is trained. Budgets are optimiser steps, the same for every student unless set."""
+
+    steps: int = Field(700, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(32, ge=1)
+    """Sentences in an optimiser step, over all workers and accumulated parts."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate of AdamW; decays linearly to 0."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay."""
+    warmup: float = Field(0.06, ge=0, lt=1)
+    """Share of the steps over which the rate rises."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """Dropout while training (default: the model's own)."""
+    clip: float = Field(1.0, gt=0)
+    """Largest gradient norm."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 on a GPU that has it, else fp32."""
+
+
+class TrainingOverrides(Section):
+    """Settings of `student.training` that differ for the students of intermediate stages."""
+
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """Dropout."""
+
+
+class BaseConfig(Section):
+    """The built-in base student: masked words of all raw text, then gold of `corpus.general`. A cached step."""
+
+    masked: TrainingConfig = TrainingConfig(steps=1500, learning_rate=2e-3)
+    """How the masked-word part is trained."""
+    masked_share: float = Field(0.2, gt=0, lt=1)
+    """Share of the words that are masked."""
+    supervised: TrainingConfig = TrainingConfig(steps=2000, learning_rate=1.5e-3)
+    """How the part on the general domain's gold is trained."""
+
+
+class StudentConfig(Section):
+    """The student model, where it starts, and how it is trained."""
+
+    kind: Literal["seq2seq", "tagger"] = "tagger"
+    """tagger: an encoder that writes all tags in one pass; seq2seq: an encoder-decoder."""
+    linearisation: str = "tags"
+    """How targets are written: words, labelled-words, tags (constituency); interleaved, tags, frame (semantic);
+    plain (text)."""
+    model: str = "scratch"
+    """`scratch`, a hub name, or a folder of a checkpoint."""
+    scratch: ScratchConfig = ScratchConfig()
+    """Sizes of a student from scratch."""
+    base: BaseConfig | None = None
+    """Pretrain a base student first, from which all students start."""
+    training: TrainingConfig = TrainingConfig()
+    """How students are trained."""
+    intermediate: TrainingOverrides = TrainingOverrides()
+    """What differs for the students of intermediate stages."""
+    constrain: bool = True
+    """Generate only what is legal for the input."""
+    max_source: int = Field(512, ge=8)
+    """Longest input of a seq2seq student, in pieces."""
+    max_target: int = Field(512, ge=8)
+    """Longest output of a seq2seq student, in pieces."""
+
+
+class TeacherConfig(Section):
+    """Who writes the first pseudolabels."""
+
+    engine: Literal["student", "vllm", "transformers", "replay", "simulated"] = "student"
+    """student: a student of ours, trained on general gold and the shots; vllm, transformers: a causal LM, prompted with
+    the shots; replay: a file of labels that somebody has; simulated: gold with noise, for studies of noise only."""
+    model: str = ""
+    """vllm, transformers: hub name or folder. replay: the file."""
+    student: StudentConfig | None = None
+    """student: the model and its training (default: that of `student`, from scratch)."""
+    shots: int = Field(50, ge=0)
+    """How many labelled examples it sees, drawn from the labelled budget."""
+    shot_weight: int = Field(1, ge=1)
+    """student: how many times each shot counts beside a row of the general gold."""
+    linearisation: str = ""
+    """vllm, transformers: how targets are written in prompts (default: the task's most readable)."""
+    instruction: str = ""
+    """vllm, transformers: what the prompt says before the shots (default: the task's own)."""
+    max_new_tokens: int = Field(512, ge=1)
+    """vllm, transformers: longest answer, in pieces."""
+    noise: float = Field(0.2, ge=0, le=1)
+    """simulated: share of the parts of an annotation that are corrupted."""
+    systematic: float = Field(0.5, ge=0, le=1)
+    """simulated: share of that noise that is the same confusion each time."""
+    seed: int = 1
+    """Seeds its training, its shots and its noise."""
+
+
+System = Literal["teacher", "base", "sft", "kd", "mckd", "self", "born-again"]
+
+
+class PlanConfig(Section):
+    """The method's own settings (MCKD, section 3 of the paper)."""
+
+    stages: int = Field(3, ge=1)
+    """K: stages 1..K-1 relabel the pool, stage K trains the final student. 1 is vanilla KD."""
+    partitions: int = Field(2, ge=2)
+    """P: disjoint parts of the pool."""
+    train_on: Literal["own", "others"] = "own"
+    """What an intermediate student sees: its own partition, or all but one (as in cross-fitting)."""
+    mix: Literal["cross", "teacher+cross"] = "cross"
+    """What students after stage 1 train on: the latest labels, or the teacher's and the latest."""
+    gold_weight: int = Field(0, ge=0)
+    """How many copies of the labelled budget each student of the pool trains on beside it."""
+    systems: tuple[System, ...] = ("teacher", "sft", "kd", "mckd")
+    """What is compared; base: the base student as it is; self, born-again: relabelling of what was seen."""
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    """Each student is trained once for each; scores get mean and spread."""
+    evaluate: tuple[Literal["dev", "test"], ...] = ("test",)
+    """The splits that the systems are scored on."""
+
+
+class StudentResources(Section):
+    """What one training run gets."""
+
+    workers: int = Field(1, ge=1)
+    """Data-parallel workers of one Ray Train run."""
+    cpus: float = Field(1, gt=0)
+    """CPUs for each worker."""
+    gpus: float = Field(0, ge=0)
+    """GPUs for each worker."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a worker's share of a batch is split into, to save memory."""
+
+
+class LabellingResources(Section):
+    """The pool of actors that labels inputs, for teachers and students."""
+
+    actors: int = Field(1, ge=1)
+    """How many actors."""
+    cpus: float = Field(1, gt=0)
+    """CPUs for each actor."""
+    gpus: float = Field(0, ge=0)
+    """GPUs for each actor."""
+    chunk: int = Field(256, ge=1)
+    """Inputs that an actor gets at a time."""
+
+
+class ResourcesConfig(Section):
+    """How the experiment is run; never part of identity."""
+
+    student: StudentResources = StudentResources()
+    """Training runs."""
+    labelling: LabellingResources = LabellingResources()
+    """Labelling and relabelling."""
+
+
+class StoreConfig(Section):
+    """Where steps and runs are kept."""
+
+    root: str = "runs"
+    """A folder (local or shared between all nodes): steps/ and one folder a run below it."""
+
+
+class ExperimentConfig(Section):
+    """A whole experiment."""
+
+    name: str = Field("", pattern=r"^[A-Za-z0-9._-]*$")
+    """The run's name (default: that of the config file)."""
+    task: TaskConfig
+    """The task."""
+    corpus: CorpusConfig
+    """The corpus."""
+    teacher: TeacherConfig = TeacherConfig()
+    """The teacher."""
+    student: StudentConfig = StudentConfig()
+    """The student."""
+    plan: PlanConfig = PlanConfig()
+    """The method."""
+    resources: ResourcesConfig = ResourcesConfig()
+    """How it is run."""
+    store: StoreConfig = StoreConfig()
+    """Where it is kept."""

@@ -1,0 +1,106 @@
+"""Reading an experiment's config from YAML with overrides, and writing it back fully spelled out.
+
+Every mistake becomes one sentence that names the file or key, the value, what is allowed and the nearest name.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mckd_ray.config import ExperimentConfig
+from mckd_ray.errors import ConfigError, nearest
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The validated config in the YAML file `path`, after `key.subkey=value` overrides. Raises ConfigError."""
+    values = _read_yaml(path)
+    for override in overrides:
+        _override(values, override)
+    try:
+        config = ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        raise ConfigError(f"{path}: {_explain(details[0])}{more}") from None
+    return config if config.name else config.model_copy(update={"name": path.stem})
+
+
+def write_config(config: ExperimentConfig, path: Path) -> None:
+    """Write `config` with all its defaults to `path`, so that `read_config` gives it back."""
+    path.write_text(
+        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such config file; give the path of a YAML file, such as configs/demo.yaml."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8; save the file in that encoding.") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a readable YAML file.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(f"{path}{line}: is not valid YAML: {problem}.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping with the keys {', '.join(ExperimentConfig.model_fields)}.")
+    return values
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override '{override}': write it as key=value, such as plan.stages=3.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"override '{override}': the value is not valid YAML.") from None
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.get(parent)
+        if child is None:
+            child = values[parent] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"override '{override}': '{parent}' is a value, not a section.")
+        values = child
+    values[last] = value
+
+
+def _explain(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key '{key}'.{nearest(str(detail['loc'][-1]), _keys_beside(detail['loc']))}"
+    if detail["type"] == "missing":
+        return f"the key '{key}' is missing."
+    value = detail["input"]
+    if detail["type"] == "literal_error":
+        allowed = [word.strip("'") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{key} is '{value}', which is not known.{nearest(str(value), allowed)}"
+    shown = f" is {value!r}" if isinstance(value, str | int | float | bool | None) else ""
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
+    return f"{key}{shown}: {message}." if key else f"{message}."
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed where the unknown key at `location` stands."""
+    section: type[BaseModel] = ExperimentConfig
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        choices = [annotation, *get_args(annotation)]
+        section = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
+    return list(section.model_fields)
+
+
+def section_settings(section: BaseModel, leave_out: Sequence[str] = ()) -> Mapping[str, Any]:
+    """A section as plain values, without the fields in `leave_out`: what goes into a step's identity."""
+    return section.model_dump(mode="json", exclude=set(leave_out))

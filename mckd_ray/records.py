@@ -1,0 +1,139 @@
+"""What flows between steps: examples, labels, gold and scores, each with one Arrow schema, kept in Parquet.
+
+Gold has a table of its own, so that only a step that was given it can see it.
+"""
+
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mckd_ray.errors import DataError
+
+Row = TypeVar("Row")
+
+
+class Outcome(StrEnum):
+    """What became of an input that was labelled. Only `ok` and `repaired` rows may train a student."""
+
+    OK = "ok"
+    REPAIRED = "repaired"
+    UNPARSABLE = "unparsable"
+    FAILED = "failed"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the row has a target."""
+        return self in (Outcome.OK, Outcome.REPAIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An input without its gold: `tokens` for the token tasks, `text` for text-to-text. The other one is empty."""
+
+    id: str
+    tokens: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def source(self) -> str:
+        """The input as one string."""
+        return self.text or " ".join(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The gold annotation of the example `id`, in the task's canonical string."""
+
+    id: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A pseudolabel: `target` is canonical, or empty where the outcome is not usable; `reason` then says why.
+
+    `raw` is what the model wrote; `confidence` the mean log-probability of its tokens (NaN where there is none);
+    `labeller` the step that wrote the row.
+    """
+
+    id: str
+    target: str
+    raw: str
+    outcome: Outcome
+    confidence: float = math.nan
+    reason: str = ""
+    labeller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """What a student trains on: an input, its target and how many times it counts."""
+
+    id: str
+    tokens: tuple[str, ...]
+    text: str
+    target: str
+    weight: float = 1.0
+
+    @property
+    def example(self) -> Example:
+        """The input alone."""
+        return Example(self.id, self.tokens, self.text)
+
+
+_TOKENS = [("id", pa.string()), ("tokens", pa.list_(pa.string())), ("text", pa.string())]
+SCHEMAS: dict[type, pa.Schema] = {
+    Example: pa.schema(_TOKENS),
+    Gold: pa.schema([("id", pa.string()), ("target", pa.string())]),
+    Label: pa.schema(
+        [
+            ("id", pa.string()),
+            ("target", pa.string()),
+            ("raw", pa.string()),
+            ("outcome", pa.string()),
+            ("confidence", pa.float64()),
+            ("reason", pa.string()),
+            ("labeller", pa.string()),
+        ]
+    ),
+    TrainingRow: pa.schema([*_TOKENS, ("target", pa.string()), ("weight", pa.float64())]),
+}
+
+
+def write_rows(path: Path, row_type: type[Row], rows: Iterable[Row]) -> int:
+    """Write `rows` (all of `row_type`) to the Parquet file `path`, all or nothing; returns their number."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMAS[row_type])  # type: ignore[call-overload]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+    return int(table.num_rows)
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """The rows of the Parquet file `path`, in file order. Raises DataError if it does not hold such rows."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({error}).") from error
+    expected = SCHEMAS[row_type]
+    if not table.schema.equals(expected):
+        raise DataError(
+            f"{path}: holds columns {table.schema.names}, not those of {row_type.__name__} {expected.names}."
+        )
+    columns = [_values(table[field.name], field.name) for field in fields(row_type)]  # type: ignore[arg-type]
+    return [row_type(*values) for values in zip(*columns, strict=True)]
+
+
+def _values(column: pa.ChunkedArray, name: str) -> Sequence[Any]:
+    values: list[Any] = column.to_pylist()
+    if name == "tokens":
+        return [tuple(tokens) for tokens in values]
+    return [Outcome(value) for value in values] if name == "outcome" else values
