@@ -1,0 +1,49 @@
+"""Students: the two kinds, and any trained student by its folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mckd_ray.errors import ConfigError, ModelError, nearest
+
+if TYPE_CHECKING:
+    from mckd_ray.student.base import Labeller, StudentKind
+
+KINDS = ("seq2seq", "tagger")
+CARD = "student.json"
+
+
+def kind(name: str) -> "StudentKind":
+    """The kind of student that is called `name`; imports torch only now. Raises ConfigError for another name."""
+    if name == "tagger":
+        from mckd_ray.student.tagger import Tagger
+
+        return Tagger()
+    if name == "seq2seq":
+        from mckd_ray.student.seq2seq import Seq2Seq
+
+        return Seq2Seq()
+    raise ConfigError(f"student.kind={name} is not a kind of student.{nearest(name, KINDS)}")
+
+
+def use_threads(count: int) -> None:
+    """Let this process compute with `count` threads: contended threads are several times slower than one."""
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def load(folder: Path) -> "Labeller":
+    """The trained student in `folder`, of whatever kind, ready to label. Raises ModelError."""
+    path = folder / CARD
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder}: is not a student that was trained here: its {CARD} can't be read ({error})."
+        ) from error
+    if name not in KINDS:
+        raise ModelError(
+            f"{path}: is of the kind '{name}', which this version doesn't have.{nearest(str(name), KINDS)}"
+        )
+    return kind(name).load(folder)

@@ -1,0 +1,62 @@
+"""What every kind of student offers: a trainer for a job, a self-contained checkpoint folder, and labels from it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mckd_ray.config import StudentConfig, TrainingConfig
+from mckd_ray.records import Example, Label
+
+if TYPE_CHECKING:
+    import transformers
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training run of one student, as data: it pickles, and says nothing of Ray."""
+
+    task: str
+    student: StudentConfig
+    training: TrainingConfig
+    objective: Literal["supervised", "masked"]
+    """masked: restore masked parts of raw text (the rows' targets are empty)."""
+    rows: Path
+    """Parquet of TrainingRow."""
+    raw_text: Path
+    """Parquet of Example: the raw text from which a vocabulary is learned, where the student has none yet."""
+    init: Path | None
+    """The checkpoint folder of ours to start from; None: `student.model` says where."""
+    seed: int
+    workers: int
+    accumulate: int
+    work: Path
+    """A folder for the trainer's own checkpoints."""
+
+
+class Labeller(ABC):
+    """Something that labels inputs: a loaded student, or a teacher's engine."""
+
+    @abstractmethod
+    def label(self, examples: Sequence[Example]) -> list[Label]:
+        """One label for each example, in order. What cannot be labelled is a row that says so; no input raises."""
+
+
+class StudentKind(ABC):
+    """How one kind of student is built, trained, saved and loaded."""
+
+    @abstractmethod
+    def trainer(self, job: TrainingJob) -> "transformers.Trainer":
+        """A trainer that is ready for `train()`, with model, data and seeds set. Same job, same bits.
+
+        Raises ModelError if what it starts from is no model of this kind, DataError if no row can be trained on.
+        """
+
+    @abstractmethod
+    def save(self, trainer: "transformers.Trainer", job: TrainingJob, folder: Path) -> None:
+        """Write the trained student into `folder`: safetensors, tokenizer or vocabularies, and `student.json`."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> Labeller:
+        """The student in `folder`, ready to label, on the GPU if there is one. Raises ModelError."""

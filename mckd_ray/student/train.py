@@ -1,0 +1,73 @@
+"""Running a training job: from its last complete checkpoint to a saved student, telling how far it is."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from mckd_ray import student
+from mckd_ray.student.base import TrainingJob
+
+COMPLETE = "mckd_complete"
+"""Written into a checkpoint when all of it is on disk: a killed process can leave half of one."""
+Tell = Callable[[int, str], None]
+"""Takes the number of optimiser steps that are done, and a note."""
+
+
+def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
+    """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
+
+    Returns optimiser steps, loss and times (seconds since the epoch). Raises what `StudentKind.trainer` does.
+    """
+    started = time.time()
+    kind = student.kind(job.student.kind)
+    trainer = kind.trainer(job)
+    trainer.add_callback(_CheckpointMarks())
+    trainer.add_callback(_Steps(tell))
+    result = trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
+    if folder is not None:
+        unfinished = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        kind.save(trainer, job, unfinished)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.replace(folder)
+    times = {"training_started": started, "training_ended": time.time()}
+    return {"optimiser_steps": result.global_step, "loss": result.training_loss, **times}
+
+
+def last_checkpoint(work: Path) -> str | None:
+    """The newest complete checkpoint of a trainer in `work`; half-written ones are deleted."""
+    complete = []
+    for checkpoint in work.glob("checkpoint-*"):
+        if (checkpoint / COMPLETE).exists():
+            complete.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    newest = max(complete, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
+    return None if newest is None else str(newest)
+
+
+class _CheckpointMarks(transformers.TrainerCallback):
+    """Marks each checkpoint as complete once the trainer has written all of it."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and checkpoint.is_dir():
+            (checkpoint / COMPLETE).touch()
+
+
+class _Steps(transformers.TrainerCallback):
+    """Tells how many optimiser steps are done, and the last loss."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell, self._note = tell, ""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "loss" in logs:
+            self._note = f"loss {float(logs['loss']):.3f}"
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._tell(state.global_step, self._note)
