@@ -1,0 +1,101 @@
+"""What a config must satisfy beyond the type of each key: that its parts fit one another."""
+
+from collections.abc import Callable
+
+from mckd_ray.config import ExperimentConfig, StudentConfig
+from mckd_ray.errors import ConfigError, nearest
+from mckd_ray.tasks import TASKS
+
+PROMPTED = ("vllm", "transformers")
+"""The engines that prompt a language model with shots."""
+
+
+def check(config: ExperimentConfig) -> None:
+    """Raise ConfigError, with one sentence, for the first thing that does not fit."""
+    for rule in _RULES:
+        rule(config)
+
+
+def _students_fit_the_task(config: ExperimentConfig) -> None:
+    _student_fits(config, "student", config.student)
+    if config.teacher.student is not None:
+        _student_fits(config, "teacher.student", config.teacher.student)
+
+
+def _student_fits(config: ExperimentConfig, key: str, student: StudentConfig) -> None:
+    task = TASKS[config.task.kind]
+    if student.linearisation not in task.linearisations:
+        hint = nearest(student.linearisation, task.linearisations)
+        raise ConfigError(
+            f"{key}.linearisation is '{student.linearisation}', which task {task.name} does not have.{hint}"
+        )
+    if student.kind == "tagger" and task.tags is None:
+        raise ConfigError(f"{key}.kind is 'tagger', but task {task.name} has no tags; set {key}.kind=seq2seq.")
+    if student.kind == "tagger" and student.linearisation != "tags":
+        raise ConfigError(
+            f"{key}.linearisation is '{student.linearisation}', but a tagger writes 'tags'; set that, or kind seq2seq."
+        )
+    if student.scratch.width % student.scratch.heads:
+        raise ConfigError(
+            f"{key}.scratch.width is {student.scratch.width}, which {student.scratch.heads} heads do not divide; "
+            "choose a multiple."
+        )
+    if student.base is not None and config.corpus.general is None:
+        raise ConfigError(f"{key}.base needs gold of a general domain; add corpus.general, or leave {key}.base out.")
+
+
+def _budget_is_enough(config: ExperimentConfig) -> None:
+    labelled = config.corpus.labelled
+    if config.teacher.engine in ("student", *PROMPTED) and config.teacher.shots > labelled:
+        raise ConfigError(
+            f"teacher.shots is {config.teacher.shots}, more than the labelled budget; "
+            f"set it to at most corpus.labelled, which is {labelled}."
+        )
+    if labelled == 0 and ("sft" in config.plan.systems or config.plan.gold_weight):
+        raise ConfigError("corpus.labelled is 0, but system sft and plan.gold_weight need labelled rows; raise it.")
+
+
+def _teacher_has_what_it_needs(config: ExperimentConfig) -> None:
+    teacher = config.teacher
+    if teacher.engine in (*PROMPTED, "replay") and not teacher.model:
+        what = "the file with the pseudolabels" if teacher.engine == "replay" else "a hub name or model folder"
+        raise ConfigError(f"teacher.model is empty, but teacher.engine={teacher.engine} needs {what} there.")
+    if teacher.engine == "student" and not teacher.shots and config.corpus.general is None:
+        raise ConfigError("teacher.engine=student has nothing to learn from; set teacher.shots or corpus.general.")
+    task = TASKS[config.task.kind]
+    if teacher.linearisation and teacher.linearisation not in task.linearisations:
+        hint = nearest(teacher.linearisation, task.linearisations)
+        raise ConfigError(
+            f"teacher.linearisation is '{teacher.linearisation}', which task {task.name} does not have.{hint}"
+        )
+
+
+def _systems_make_sense(config: ExperimentConfig) -> None:
+    systems, seeds = config.plan.systems, config.plan.seeds
+    if not systems:
+        raise ConfigError("plan.systems is empty; name at least one of teacher, base, sft, kd, mckd, self, born-again.")
+    if "base" in systems and config.student.base is None:
+        raise ConfigError("plan.systems has 'base', but student.base is not set; set it, or leave the system out.")
+    for key, values in (("systems", systems), ("seeds", seeds)):
+        if len(set(values)) < len(values):
+            raise ConfigError(f"plan.{key} names something twice: {', '.join(map(str, values))}; name each once.")
+
+
+def _batches_divide(config: ExperimentConfig) -> None:
+    resources = config.resources.student
+    parts = resources.workers * resources.accumulate
+    for key, student in (("student", config.student), ("teacher.student", config.teacher.student)):
+        if student is not None and student.training.batch_size % parts:
+            raise ConfigError(
+                f"{key}.training.batch_size is {student.training.batch_size}, which does not divide into "
+                f"{resources.workers} workers x {resources.accumulate} accumulated parts; choose a multiple of {parts}."
+            )
+
+
+_RULES: tuple[Callable[[ExperimentConfig], None], ...] = (
+    _students_fit_the_task,
+    _budget_is_enough,
+    _teacher_has_what_it_needs,
+    _systems_make_sense,
+    _batches_divide,
+)

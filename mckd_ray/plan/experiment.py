@@ -1,0 +1,252 @@
+"""The method as a graph: from an experiment's config to its steps (MCKD, Zhao et al. 2024, section 3).
+
+`plan` is a pure function. Two branches of an experiment that need the same thing get the same step.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from mckd_ray.config import ExperimentConfig, StudentConfig, TrainingConfig
+from mckd_ray.config_file import section_settings
+from mckd_ray.plan.checks import check
+from mckd_ray.plan.identity import model_identity
+from mckd_ray.plan.steps import Graph, Scored, Step
+
+BASE_SEED = 0
+"""The base student is one checkpoint, whatever the seeds of the students that start from it."""
+
+
+def plan(config: ExperimentConfig, fingerprint: str) -> Graph:
+    """The steps of `config` over a corpus whose content has this `fingerprint`. Raises ConfigError."""
+    check(config)
+    return _Planner(config, fingerprint).graph
+
+
+class _Planner:
+    """Builds the graph, branch by branch."""
+
+    def __init__(self, config: ExperimentConfig, fingerprint: str) -> None:
+        self.config = config
+        self.graph = Graph()
+        self.all = tuple(range(config.plan.partitions))
+        identity = {"task": config.task.kind, "content": fingerprint}
+        options = {"corpus": section_settings(config.corpus)}
+        self.corpus = self.graph.add(Step("corpus", "corpus", identity, options=options))
+        self.gold = self.graph.add(Step("gold", "gold, for evaluation only", identity, options=options))
+        self._build()
+
+    def _build(self) -> None:
+        systems, stages = self.config.plan.systems, self.config.plan.stages
+        if "teacher" in systems:
+            self._score("teacher", 0, self._teacher_labels)
+        if "base" in systems:
+            self._score_student("base", BASE_SEED, self._initial(self.config.student))
+        for seed in self.config.plan.seeds:
+            tables = {name: self._chain(name, seed) for name in ("mckd", "self", "born-again") if name in systems}
+            if "sft" in systems:
+                self._score_student("sft", seed, self._train_on_gold(seed))
+            if "kd" in systems:
+                self._score_student("kd", seed, self._final("kd", seed, [self._pool_labels]))
+            for name, labels in tables.items():
+                for stage in range(2, stages + 1):
+                    student = self._final(f"{name}-{stage}", seed, labels[:stage])
+                    self._score_student(f"{name}-{stage}", seed, student)
+
+    # The method: stages of cross-partition labelling, then a final student.
+
+    def _chain(self, system: str, seed: int) -> list[Step]:
+        """The pool's label tables after stages 0 (the teacher's) to K-1."""
+        tables = [self._pool_labels]
+        for stage in range(1, self.config.plan.stages):
+            relabelled = []
+            for number, (seen, relabels) in enumerate(self._groups(system)):
+                part = "" if seen == self.all else f" {_letter(number)}"
+                name = f"{system} stage {stage}{part}"
+                student = self._train(f"train {name}", seed, self._pool_parts(tables, seen), self._stage_training(seen))
+                relabelled.append(self._relabel(f"relabel {name}", student, "pool", relabels))
+            table = (
+                relabelled[0]
+                if len(relabelled) == 1
+                else self._merge(f"labels {stage} {system} seed {seed}", relabelled)
+            )
+            tables.append(table)
+            self._judge(f"{system} labels {stage} seed {seed}", table)
+        return tables
+
+    def _groups(self, system: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """For each student of an intermediate stage: the partitions that it sees, and those that it relabels."""
+        if system == "born-again":
+            return [(self.all, self.all)]
+        if system == "self":
+            return [((own,), (own,)) for own in self.all]
+        split = [((one,), tuple(part for part in self.all if part != one)) for one in self.all]
+        if self.config.plan.train_on == "own":
+            return [(one, others) for one, others in split]
+        return [(others, one) for one, others in split]
+
+    def _final(self, system: str, seed: int, tables: Sequence[Step]) -> Step:
+        """The final student of a chain: trained on all partitions with the latest labels."""
+        return self._train(f"train {system}", seed, self._pool_parts(tables, self.all), self.config.student.training)
+
+    def _pool_parts(self, tables: Sequence[Step], seen: tuple[int, ...]) -> list[tuple[dict[str, Any], Step | None]]:
+        """What a student of the pool trains on: the latest labels of what it sees, by `mix` the teacher's too."""
+        settings = self.config.plan
+        sources = [tables[0], tables[-1]] if settings.mix == "teacher+cross" and len(tables) > 1 else [tables[-1]]
+        where = {"partitions": list(seen), "of": settings.partitions} if seen != self.all else {}
+        parts: list[tuple[dict[str, Any], Step | None]] = [({"from": "labels", **where}, source) for source in sources]
+        if settings.gold_weight:
+            parts.append(({"from": "labelled", "copies": settings.gold_weight}, None))
+        return parts
+
+    def _stage_training(self, seen: tuple[int, ...]) -> TrainingConfig:
+        """How a student of an intermediate stage trains; one that sees the whole pool trains like a final one."""
+        training, student = self.config.student.training, self.config.student
+        if seen == self.all:
+            return training
+        return training.model_copy(update=student.intermediate.model_dump(exclude_none=True))
+
+    # The teacher.
+
+    @cached_property
+    def _pool_labels(self) -> Step:
+        """Labels 0: the teacher's, of the pool."""
+        labels = self._label("label pool by the teacher", "pool")
+        self._judge("teacher labels", labels)
+        return labels
+
+    @property
+    def _teacher_labels(self) -> dict[str, Step]:
+        return {split: self._label(f"label {split} by the teacher", split) for split in self.config.plan.evaluate}
+
+    def _label(self, name: str, split: str) -> Step:
+        teacher = self.config.teacher
+        settings = {"split": split, **section_settings(teacher, leave_out=["student", "model"])}
+        inputs = {"corpus": self.corpus}
+        if teacher.engine == "student":
+            inputs["checkpoint"] = self._teacher_student
+            settings = {"split": split, "engine": "student"}
+        elif teacher.model:
+            settings["model"] = model_identity(teacher.model)
+        if teacher.engine == "simulated":
+            inputs["gold"] = self.gold
+        return self.graph.add(
+            Step("label", name, self._of_task(settings), inputs, {"model": teacher.model, **self._labelling})
+        )
+
+    @cached_property
+    def _teacher_student(self) -> Step:
+        """The student checkpoint that stands in for an LLM: trained on the general domain's gold and the shots."""
+        teacher = self.config.teacher
+        student = teacher.student or self.config.student.model_copy(update={"base": None})
+        parts: list[tuple[dict[str, Any], Step | None]] = []
+        if self.config.corpus.general:
+            parts.append(({"from": "general"}, None))
+        if teacher.shots:
+            shots = {"from": "labelled", "shots": teacher.shots, "seed": teacher.seed, "copies": teacher.shot_weight}
+            parts.append((shots, None))
+        return self._train("train the teacher", teacher.seed, parts, student.training, student)
+
+    # Students.
+
+    def _train_on_gold(self, seed: int) -> Step:
+        """Supervised fine-tuning on the labelled budget alone."""
+        return self._train("train sft", seed, [({"from": "labelled", "copies": 1}, None)], self.config.student.training)
+
+    def _initial(self, student: StudentConfig) -> Step | None:
+        """The base student that students start from, if the config asks for one."""
+        if student.base is None:
+            return None
+        raw = self._add_training(
+            "pretrain base on masked words",
+            BASE_SEED,
+            [({"from": "raw", "masking": {"masked_share": student.base.masked_share}}, None)],
+            student.base.masked,
+            student,
+            None,
+        )
+        general = [({"from": "general"}, None)]
+        return self._add_training("pretrain base on gold", BASE_SEED, general, student.base.supervised, student, raw)
+
+    def _train(
+        self,
+        name: str,
+        seed: int,
+        parts: Sequence[tuple[dict[str, Any], Step | None]],
+        training: TrainingConfig,
+        student: StudentConfig | None = None,
+    ) -> Step:
+        student = student or self.config.student
+        return self._add_training(f"{name} seed {seed}", seed, parts, training, student, self._initial(student))
+
+    def _add_training(
+        self,
+        name: str,
+        seed: int,
+        parts: Sequence[tuple[dict[str, Any], Step | None]],
+        training: TrainingConfig,
+        student: StudentConfig,
+        initial: Step | None,
+    ) -> Step:
+        inputs = {"corpus": self.corpus}
+        data = []
+        for number, (part, table) in enumerate(parts):
+            data.append(part)
+            if table is not None:
+                inputs[f"labels-{number}"] = table
+        model = {
+            **section_settings(student, ["base", "training", "intermediate"]),
+            "model": model_identity(student.model),
+        }
+        if initial is not None:
+            inputs["init"] = initial
+        settings = {"student": model, "training": section_settings(training), "data": data, "seed": seed}
+        options = {"model": student.model, **section_settings(self.config.resources.student)}
+        return self.graph.add(Step("train", name, self._of_task(settings), inputs, options))
+
+    def _relabel(self, name: str, student: Step, split: str, partitions: Sequence[int] | None = None) -> Step:
+        settings: dict[str, Any] = {"split": split}
+        if partitions is not None and tuple(partitions) != self.all:
+            settings |= {"partitions": list(partitions), "of": self.config.plan.partitions}
+        inputs = {"corpus": self.corpus, "student": student}
+        name = f"{name} seed {student.settings['seed']}"
+        return self.graph.add(Step("relabel", name, self._of_task(settings), inputs, self._labelling))
+
+    def _merge(self, name: str, tables: Sequence[Step]) -> Step:
+        inputs = {"corpus": self.corpus, **{f"labels-{number}": table for number, table in enumerate(tables)}}
+        return self.graph.add(Step("merge", name, self._of_task({}), inputs))
+
+    # Evaluation.
+
+    def _score_student(self, system: str, seed: int, student: Step | None) -> None:
+        if student is None:
+            return
+        splits = self.config.plan.evaluate
+        self._score(
+            system, seed, {split: self._relabel(f"label {split} by {system}", student, split) for split in splits}
+        )
+
+    def _score(self, system: str, seed: int, labels: Mapping[str, Step]) -> None:
+        for split, table in labels.items():
+            step = self._evaluate(f"evaluate {system} on {split} seed {seed}", split, table)
+            self.graph.scored.append(Scored(system, seed, split, step))
+
+    def _judge(self, name: str, table: Step) -> None:
+        """Measure the quality of a table of the pool's labels, where the pool has gold. Nothing else reads it."""
+        self.graph.quality.setdefault(name, self._evaluate(f"quality of {name}", "pool", table))
+
+    def _evaluate(self, name: str, split: str, table: Step) -> Step:
+        inputs = {"corpus": self.corpus, "gold": self.gold, "labels": table}
+        return self.graph.add(Step("evaluate", name, self._of_task({"split": split}), inputs))
+
+    def _of_task(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {"task": self.config.task.kind, **settings}
+
+    @property
+    def _labelling(self) -> dict[str, Any]:
+        return dict(section_settings(self.config.resources.labelling))
+
+
+def _letter(number: int) -> str:
+    """A, B ... as the paper names its partitions; numbers beyond Z."""
+    return chr(ord("A") + number) if number < 26 else str(number + 1)

@@ -1,0 +1,43 @@
+"""A step's identity: a digest over what changes its result, and over nothing else."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mckd_ray.errors import MckdError
+
+DIGEST_LENGTH = 16
+
+
+def digest_of(value: object) -> str:
+    """A short digest of plain data. Raises MckdError for anything that has no canonical form (objects, NaN, sets)."""
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def model_identity(name: str) -> str:
+    """What a model name means: the name itself for one on a hub, a digest of the content for a local file or folder."""
+    path = Path(name)
+    if not path.exists():
+        return name
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+        total.update(file.relative_to(path).as_posix().encode())
+    return f"sha256:{total.hexdigest()[:DIGEST_LENGTH]}"
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise MckdError(f"a step's settings may only have strings as keys, not {list(value)!r}")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise MckdError(f"a step's identity cannot hold {value!r} of type {type(value).__name__}: only plain data")

@@ -1,0 +1,128 @@
+"""The store: one folder a step, whose `record.json`, written last, says that the step has happened."""
+
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mckd_ray.errors import StoreError
+from mckd_ray.plan.steps import Step
+
+RECORD = "record.json"
+LEAST_FREE_BYTES = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a step that has happened. Times are seconds since the epoch, or their difference."""
+
+    kind: str
+    name: str
+    digest: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    started: float
+    ended: float
+    facts: Mapping[str, Any]
+    """What the step's own work reports: rows, steps, losses."""
+    host: str
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.started
+
+
+class Store:
+    """Steps under one root folder, which all processes and nodes of a run share."""
+
+    def __init__(self, root: Path | str) -> None:
+        """A store at `root`, which need not exist yet."""
+        self.root = Path(root).absolute()
+
+    def folder(self, key: str) -> Path:
+        """Where the files of the step with this key are. What an earlier attempt left is there to build on."""
+        return self.root / "steps" / key
+
+    def record(self, key: str) -> Record | None:
+        """The record of a step that has happened, else None. Raises StoreError if there is one that cannot be read."""
+        path = self.folder(key) / RECORD
+        try:
+            return Record(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"{path}: is not a step's record ({error}); delete the folder to run the step again."
+            ) from error
+
+    def finish(self, step: Step, started: float, ended: float, facts: Mapping[str, Any]) -> Record:
+        """Declare that `step` has happened: its files are all in place, and now its record is too."""
+        inputs = {role: need.digest for role, need in step.inputs.items()}
+        record = Record(
+            step.kind, step.name, step.digest, step.settings, inputs, started, ended, facts, platform.node()
+        )
+        write_json(self.folder(step.key) / RECORD, asdict(record))
+        return record
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the step for this process; others, in this run or another, wait.
+
+        The death of the process lets go of it.
+        """
+        path = self._lock_file(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path):
+            yield
+
+    def busy(self, key: str) -> bool:
+        """Whether a process holds the step now."""
+        path = self._lock_file(key)
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _lock_file(self, key: str) -> Path:
+        return self.root / "locks" / f"{key}.lock"
+
+    def check_writable(self) -> None:
+        """Raise StoreError unless the root can be made and written, and has room."""
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"x")
+            probe.unlink()
+            free = shutil.disk_usage(self.root).free
+        except OSError as error:
+            raise StoreError(
+                f"store.root '{self.root}' cannot be written ({error.strerror}); name a folder that can be."
+            ) from error
+        if free < LEAST_FREE_BYTES:
+            raise StoreError(
+                f"store.root '{self.root}' has {free // 2**20} MiB free, but {LEAST_FREE_BYTES // 2**20} are needed; "
+                "free some or name another folder."
+            )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON to `path`, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=1, ensure_ascii=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

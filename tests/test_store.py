@@ -1,0 +1,65 @@
+"""The store: a step has happened when its record is there, and one process at a time works on it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mckd_ray.errors import StoreError
+from mckd_ray.plan.steps import Step
+from mckd_ray.plan.store import Store
+
+STEP = Step("merge", "a step", {"task": "text"})
+HOLD = """
+import sys, time
+from mckd_ray.plan.store import Store
+with Store(sys.argv[1]).lock(sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_step_has_happened_once_it_is_finished(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.record(STEP.key) is None
+    store.finish(STEP, 10.0, 12.5, {"rows": 3})
+    record = Store(tmp_path).record(STEP.key)
+    assert record is not None
+    assert (record.digest, record.seconds, record.facts) == (STEP.digest, 2.5, {"rows": 3})
+
+
+def test_files_without_a_record_are_an_unfinished_attempt(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.folder(STEP.key).mkdir(parents=True)
+    (store.folder(STEP.key) / "labels.parquet").write_bytes(b"half")
+    assert store.record(STEP.key) is None
+
+
+def test_a_killed_process_lets_go_of_its_step(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not store.busy(STEP.key)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path), STEP.key], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert store.busy(STEP.key)
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    with store.lock(STEP.key):
+        pass
+    assert not store.busy(STEP.key)
+
+
+def test_a_damaged_record_names_the_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.folder(STEP.key).mkdir(parents=True)
+    (store.folder(STEP.key) / "record.json").write_text("{")
+    with pytest.raises(StoreError, match=r"record\.json"):
+        store.record(STEP.key)
+
+
+def test_a_root_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file" / "below").check_writable()
