@@ -1,0 +1,94 @@
+"""The graph on Ray: each step is a Ray task whose arguments are the reports of the steps that it needs.
+
+So Ray's own scheduler runs whatever is ready. A step that fails takes with it only what stands on it.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
+
+from mckd_ray.plan.steps import Step
+from mckd_ray.plan.store import Store
+from mckd_ray.runner.reports import Report, failed, reused
+from mckd_ray.runner.session import TRAINING_SLOT, cluster_resources
+
+MOST_TASK_DEATHS = 3
+"""How often Ray runs a step's task again when the process or node that ran it died."""
+POLL_S = 0.3
+
+Watch = Callable[[Mapping[str, Report]], None]
+
+
+def dispatch(
+    steps: Sequence[Step], known: Mapping[str, Report], store: Store, pool: Sequence[ActorHandle[Any]], watch: Watch
+) -> dict[str, Report]:
+    """Run `steps`, inputs before what needs them, and return the report of each by digest, with the `known` ones.
+
+    `known` holds the reports of the steps that have happened before. `watch` is called a few times a second with the
+    reports so far.
+    """
+    arguments: dict[str, Any] = dict(known)
+    slot = {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
+    running: dict[ray.ObjectRef[Any], str] = {}
+    for step in steps:
+        needs = [arguments[need.digest] for need in step.inputs.values()]
+        task = _execute.options(name=step.name, resources=slot if step.kind == "train" else {})
+        reference = task.remote(_Order(step, store.root, pool), *needs)
+        arguments[step.digest] = reference
+        running[reference] = step.digest
+    reports = dict(known)
+    while running:
+        ready, _ = ray.wait(list(running), timeout=POLL_S)
+        for reference in ready:
+            digest = running.pop(reference)
+            reports[digest] = _get(reference, digest)
+        watch(reports)
+    return reports
+
+
+def _get(reference: "ray.ObjectRef[Any]", digest: str) -> Report:
+    try:
+        report: Report = ray.get(reference)
+    except RayError as error:  # The task could not be run to its end: its process died too often.
+        return failed(digest, error, time.time(), 0.0)
+    return report
+
+
+@dataclass(frozen=True)
+class _Order:
+    step: Step
+    root: Path
+    pool: Sequence[ActorHandle[Any]]
+
+
+@ray.remote(num_cpus=0, max_retries=MOST_TASK_DEATHS)
+def _execute(order: _Order, *needs: Report) -> Report:
+    """Do one step, unless it has happened or what it needs has failed."""
+    step, store, started = order.step, Store(order.root), time.time()
+    if not all(need.usable for need in needs):
+        return Report(step.digest, "skipped", started, 0.0, "a step that it needs has failed")
+    with store.lock(step.key):
+        report = reused(store, step)
+        return report or _work(step, store, order.pool)
+
+
+def _work(step: Step, store: Store, pool: Sequence[ActorHandle[Any]]) -> Report:
+    from mckd_ray.runner.work import WORK, Job
+
+    folder, started = store.folder(step.key), time.time()
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
+    try:
+        facts = WORK[step.kind](Job(step.key, step.settings, step.options, inputs, folder, pool))
+    except Exception as error:  # Whatever it is, it ends this step and not the run; the traceback stays with the step.
+        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        return failed(step.digest, error, started, time.time() - started)
+    record = store.finish(step, started, time.time(), facts)
+    return Report(step.digest, "done", record.started, record.seconds)

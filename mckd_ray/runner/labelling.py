@@ -1,0 +1,151 @@
+"""A pool of Ray actors that label inputs with whatever model a step needs."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError
+
+from mckd_ray import student
+from mckd_ray.config import LabellingResources, TeacherConfig
+from mckd_ray.errors import StepError
+from mckd_ray.plan.checks import PROMPTED
+from mckd_ray.records import Example, Gold, Label, TrainingRow, read_rows, write_rows
+from mckd_ray.runner.progress import ProgressWriter
+from mckd_ray.student.base import Labeller
+from mckd_ray.tasks import TASKS
+from mckd_ray.teacher import make_teacher
+from mckd_ray.teacher.shots import draw_shots
+
+MOST_ATTEMPTS = 4
+"""How often a chunk is given out before the step fails: the model itself may be what kills the actors."""
+CHUNKS_IN_FLIGHT = 2
+"""For each actor: one that it works on, and one that is already there."""
+
+
+@dataclass(frozen=True)
+class StudentLabeller:
+    """A trained student as a labeller."""
+
+    folder: Path
+
+    def load(self) -> Labeller:
+        """Load the checkpoint."""
+        return student.load(self.folder)
+
+
+@dataclass(frozen=True)
+class TeacherLabeller:
+    """A teacher as a labeller. `gold` is given to a simulated teacher only, which corrupts it."""
+
+    config: TeacherConfig
+    task: str
+    labelled: Path
+    """The labelled budget, from which its shots are drawn."""
+    checkpoint: Path | None
+    gold: Path | None
+
+    def load(self) -> Labeller:
+        """Start the engine."""
+        task = TASKS[self.task]
+        shots = [(row.example, row.target) for row in self._shots()]
+        gold = None if self.gold is None else {row.id: row.target for row in read_rows(self.gold, Gold)}
+        return make_teacher(self.config, task, shots, self.checkpoint, gold)
+
+    def _shots(self) -> list[TrainingRow]:
+        if self.config.engine not in PROMPTED:
+            return []
+        return draw_shots(read_rows(self.labelled, TrainingRow), self.config.shots, self.config.seed)
+
+
+LabellerSource = StudentLabeller | TeacherLabeller
+
+
+class LabellingActor:
+    """Labels chunks of inputs; keeps the last model that it loaded."""
+
+    def __init__(self, threads: int) -> None:
+        """An actor without a model, whose models use `threads` threads."""
+        student.use_threads(threads)
+        self._source: LabellerSource | None = None
+        self._labeller: Labeller | None = None
+
+    def label(self, source: LabellerSource, examples: Sequence[Example]) -> list[Label]:
+        """One label for each example, in order."""
+        if self._labeller is None or source != self._source:
+            self._labeller, self._source = source.load(), source
+        return self._labeller.label(examples)
+
+
+def start_pool(resources: LabellingResources) -> list[ActorHandle[Any]]:
+    """The actors of a run. Ray starts an actor anew when its process or node dies."""
+    options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_restarts": -1}
+    remote: Any = ray.remote(LabellingActor)
+    return [remote.options(**options).remote(max(1, int(resources.cpus))) for _ in range(resources.actors)]
+
+
+def label_in_pool(
+    pool: Sequence[ActorHandle[Any]],
+    source: LabellerSource,
+    examples: Sequence[Example],
+    labeller: str,
+    folder: Path,
+    chunk: int,
+) -> list[Label]:
+    """Label `examples` in chunks of `chunk` inputs of like length; the labels come back in the order of `examples`.
+
+    Each chunk's answers are written below `folder` as they come, so that a later attempt asks only for the others. A
+    chunk whose actor dies goes to another one, `MOST_ATTEMPTS` times at most; then StepError.
+    """
+    order = sorted(examples, key=lambda example: (len(example.tokens), len(example.text), example.id))
+    chunks = {start // chunk: order[start : start + chunk] for start in range(0, len(order), chunk)}
+    files = {number: folder / f"answers-{chunk}" / f"{number:06d}.parquet" for number in chunks}
+    finished = [number for number in chunks if files[number].exists()]
+    progress = ProgressWriter(folder, len(examples), sum(len(chunks[number]) for number in finished))
+    work = _Work({number: chunks[number] for number in chunks if number not in set(finished)}, pool, source)
+    done = sum(len(chunks[number]) for number in finished)
+    for number, labels in work:
+        write_rows(files[number], Label, [replace(label, labeller=labeller) for label in labels])
+        done += len(labels)
+        progress.update(done)
+    by_id = {label.id: label for number in chunks for label in read_rows(files[number], Label)}
+    return [by_id[example.id] for example in examples]
+
+
+class _Work:
+    """Chunks on their way through the pool; iterating gives each chunk's number and labels as they come."""
+
+    def __init__(
+        self, chunks: Mapping[int, Sequence[Example]], pool: Sequence[ActorHandle[Any]], source: LabellerSource
+    ) -> None:
+        self._chunks, self._source = chunks, ray.put(source)
+        self._waiting = sorted(chunks, reverse=True)
+        self._idle = [actor for actor in pool for _ in range(CHUNKS_IN_FLIGHT)]
+        self._running: dict[ray.ObjectRef[Any], tuple[int, ActorHandle[Any]]] = {}
+        self._attempts = dict.fromkeys(chunks, 0)
+
+    def __iter__(self) -> Iterator[tuple[int, list[Label]]]:
+        while self._waiting or self._running:
+            while self._waiting and self._idle:
+                self._give_out(self._waiting.pop(), self._idle.pop(0))
+            (reference,), _ = ray.wait(list(self._running), num_returns=1)
+            number, actor = self._running.pop(reference)
+            self._idle.append(actor)
+            try:
+                yield number, ray.get(reference)
+            except RayActorError as error:
+                self._retry(number, error)
+
+    def _give_out(self, number: int, actor: ActorHandle[Any]) -> None:
+        self._attempts[number] += 1
+        self._running[actor.label.remote(self._source, self._chunks[number])] = (number, actor)
+
+    def _retry(self, number: int, error: RayActorError) -> None:
+        if self._attempts[number] >= MOST_ATTEMPTS:
+            raise StepError(f"labelling gave up after its actor died {MOST_ATTEMPTS} times; the last time: {error}")
+        self._waiting.append(number)
+        time.sleep(0.5)  # A dead actor refuses at once until Ray has started it anew.

@@ -1,0 +1,48 @@
+"""How a step ended."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mckd_ray.errors import MckdError
+from mckd_ray.plan.steps import Step
+from mckd_ray.plan.store import Store
+
+State = Literal["done", "reused", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a step ended. `message` is the cause of a failure, in a sentence; times are in seconds."""
+
+    digest: str
+    state: State
+    started: float
+    seconds: float
+    message: str = ""
+    exit_status: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the step's result is in the store."""
+        return self.state in ("done", "reused")
+
+
+def reused(store: Store, step: Step) -> Report | None:
+    """The report of a step that has happened before, else None."""
+    record = store.record(step.key)
+    return None if record is None else Report(step.digest, "reused", record.started, record.seconds)
+
+
+def failed(digest: str, error: BaseException, started: float, seconds: float) -> Report:
+    """The report of a step that `error` ended: our own errors as they are, others with the type of their root cause."""
+    while not isinstance(error, MckdError):
+        cause = getattr(error, "cause", None) or getattr(error, "worker_failures", None) or error.__cause__
+        if isinstance(cause, dict):
+            cause = next(iter(cause.values()), None)
+        if not isinstance(cause, BaseException):
+            break
+        error = cause
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    own = isinstance(error, MckdError)
+    message = lines[0] if own else f"{type(error).__name__}: {lines[-1]}"
+    return Report(digest, "failed", started, seconds, message, error.exit_status if isinstance(error, MckdError) else 1)

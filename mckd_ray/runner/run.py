@@ -1,0 +1,77 @@
+"""A run: plan the experiment, do what is left of it, and say what came out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mckd_ray import corpora
+from mckd_ray.config import ExperimentConfig
+from mckd_ray.config_file import write_config
+from mckd_ray.plan.experiment import plan
+from mckd_ray.plan.steps import Graph, Step
+from mckd_ray.plan.store import Store, write_json
+from mckd_ray.runner.reports import Report, reused
+from mckd_ray.runner.results import result_of
+
+PLAN = "plan.json"
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class View:
+    """What there is to see of a run while it goes on."""
+
+    config: ExperimentConfig
+    graph: Graph
+    store: Store
+    reports: Mapping[str, Report]
+
+
+def graph_of(config: ExperimentConfig) -> Graph:
+    """The graph of `config` over the corpus as it is now. Raises UserError for a config or corpus that cannot stand."""
+    return plan(config, corpora.fingerprint(config.corpus, config.task.kind))
+
+
+def run_folder(config: ExperimentConfig) -> Path:
+    """Where a run leaves its config, plan and result."""
+    return Path(config.store.root) / config.name
+
+
+def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool = False) -> dict[str, Any]:
+    """Run `config` and return its result, which is also in result.json of the run's folder.
+
+    Steps that have happened are reused; if none is left, Ray isn't even started. The result names steps that failed.
+    """
+    graph, store = graph_of(config), Store(config.store.root)
+    store.check_writable()
+    folder = run_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(config, folder / "config.yaml")
+    write_json(folder / PLAN, {"store": str(store.root), "steps": graph.as_data()})
+    known = {step.digest: report for step in graph.steps if (report := reused(store, step)) is not None}
+    todo = [step for step in graph.steps if step.digest not in known]
+    reports = known
+    if todo:
+        reports = _do(config, todo, known, store, lambda now: watch(View(config, graph, store, now)), verbose)
+    result = result_of(config, graph, store, reports)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def _do(
+    config: ExperimentConfig,
+    todo: list[Step],
+    known: Mapping[str, Report],
+    store: Store,
+    watch: Callable[[Mapping[str, Report]], None],
+    verbose: bool,
+) -> dict[str, Report]:
+    from mckd_ray.runner.dispatch import dispatch
+    from mckd_ray.runner.labelling import start_pool
+    from mckd_ray.runner.session import session
+
+    with session(config.resources, verbose):
+        labels = any(step.kind in ("label", "relabel") for step in todo)
+        pool = start_pool(config.resources.labelling) if labels else []
+        return dispatch(todo, known, store, pool, watch)

@@ -1,0 +1,86 @@
+"""A connection to Ray: the cluster that the environment names, else a local one for as long as the run lasts."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from mckd_ray.config import ResourcesConfig
+from mckd_ray.errors import ResourceError
+
+TRAINING_SLOT = "mckd_training"
+"""A resource of a local Ray: so many training runs at once as the machine has cores for, in the graph's order.
+
+Without it, all that are ready start their processes at once, and the two students of a stage wait for a third. A
+cluster may declare it for its nodes; one that does not starts what is ready.
+"""
+WORKER_ENVIRONMENT = {
+    # One thread a process unless a step says otherwise: contended threads are several times slower than one.
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # At Ray's default of 2 s, the end of each training run is noticed up to 2 s late.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # Each of these is a process more for every training run, that no run here has a use for.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # A training run waits for its turn on a small machine as long as it takes.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
+}
+
+
+@contextmanager
+def session(resources: ResourcesConfig, verbose: bool = False) -> Iterator[None]:
+    """Be connected to Ray. A local Ray has a CPU for each labelling actor beside the machine's own, as they idle a lot.
+
+    Raises ResourceError if the cluster can never hold what `resources` asks for.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    own_cpus = None if address else _cores() + math.ceil(resources.labelling.actors * resources.labelling.cpus)
+    slots = max(1, int(_cores() / (resources.student.workers * resources.student.cpus)))
+    if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
+        os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
+    ray.init(
+        address=address,
+        num_cpus=own_cpus,
+        resources=None if address else {TRAINING_SLOT: slots},
+        include_dashboard=None if address else False,
+        logging_level=logging.INFO if verbose else logging.ERROR,
+        log_to_driver=verbose,
+        runtime_env={"env_vars": WORKER_ENVIRONMENT},
+    )
+    try:
+        _check_fits(resources)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cluster_resources() -> dict[str, float]:
+    """What the nodes of the cluster have in all, by the resource's name."""
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_fits(resources: ResourcesConfig) -> None:
+    """The largest single piece of work must fit beside the labelling actors, or Ray would wait for ever."""
+    have = cluster_resources()
+    student, labelling = resources.student, resources.labelling
+    wanted = {
+        "CPU": student.workers * student.cpus + labelling.actors * labelling.cpus,
+        "GPU": student.workers * student.gpus + labelling.actors * labelling.gpus,
+    }
+    for kind, amount in wanted.items():
+        if amount > have.get(kind, 0):
+            raise ResourceError(
+                f"the run wants {amount:g} {kind}s ({student.workers} training workers, {labelling.actors} labelling "
+                f"actors), the cluster has {have.get(kind, 0):g}; lower resources.student or resources.labelling."
+            )

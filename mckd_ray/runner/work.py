@@ -1,0 +1,181 @@
+"""The work of each kind of step: from the folders of its inputs to its own folder. None of it knows the graph."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.actor import ActorHandle
+
+from mckd_ray import corpora
+from mckd_ray.config import (
+    CorpusConfig,
+    LabellingResources,
+    StudentConfig,
+    StudentResources,
+    TeacherConfig,
+    TrainingConfig,
+)
+from mckd_ray.errors import DataError
+from mckd_ray.evaluation.scoring import evaluate
+from mckd_ray.plan.steps import Kind
+from mckd_ray.plan.store import write_json
+from mckd_ray.records import Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
+from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool
+from mckd_ray.runner.training_data import of_partitions, training_rows
+from mckd_ray.student.base import TrainingJob
+from mckd_ray.tasks import TASKS
+
+LABELS = "labels.parquet"
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step as its work sees it: plain settings and folders."""
+
+    key: str
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    """The folder of each input step, by role."""
+    folder: Path
+    """Where the result goes; it may hold what an earlier attempt left."""
+    pool: Sequence[ActorHandle[Any]]
+    """The labelling actors of the run."""
+
+    def examples(self, split: str) -> list[Example]:
+        """The inputs of a split, without gold."""
+        return read_rows(self.inputs["corpus"] / f"{split}.parquet", Example)
+
+
+def write_corpus(job: Job) -> Facts:
+    """Inputs of every split, and the two tables whose gold may be used: the labelled budget and the general domain."""
+    corpus = corpora.load(CorpusConfig.model_validate(job.options["corpus"]), TASKS[job.settings["task"]])
+    splits: dict[str, Sequence[Example]] = {"pool": corpus.pool, "dev": corpus.dev, "test": corpus.test}
+    for split, examples in splits.items():
+        write_rows(job.folder / f"{split}.parquet", Example, examples)
+    known = {"labelled": corpus.labelled, "general": corpus.general}
+    for name, rows in known.items():
+        write_rows(job.folder / f"{name}.parquet", TrainingRow, rows)
+    raw = [*corpus.pool, *(row.example for rows in known.values() for row in rows)]
+    write_rows(job.folder / "raw.parquet", Example, raw)
+    counts = {name: len(rows) for name, rows in {**splits, **known}.items()}
+    return {"rows": counts, "problems": len(corpus.problems), "first_problems": list(corpus.problems[:20])}
+
+
+def write_gold(job: Job) -> Facts:
+    """Gold of the pool, dev and test: read by evaluation alone (and by a simulated teacher, which is no teacher)."""
+    corpus = corpora.load(CorpusConfig.model_validate(job.options["corpus"]), TASKS[job.settings["task"]])
+    for split, targets in corpus.gold.items():
+        write_rows(job.folder / f"{split}.parquet", Gold, [Gold(*item) for item in targets.items()])
+    return {"rows": {split: len(targets) for split, targets in corpus.gold.items()}}
+
+
+def train_student(job: Job) -> Facts:
+    """Train a student, by Ray Train, on what the settings' `data` says."""
+    from mckd_ray.runner.training import train
+
+    resources = StudentResources.model_validate({key: job.options[key] for key in StudentResources.model_fields})
+    data = job.settings["data"]
+    rows = training_rows(data, job.inputs)
+    if not rows:
+        raise DataError("there is no usable row to train on: every label failed or could not be parsed.")
+    write_rows(job.folder / "rows.parquet", TrainingRow, rows)
+    masked = [part for part in data if part["from"] == "raw"]
+    student = {
+        **job.settings["student"],
+        "model": job.options["model"],
+        "base": {**masked[0]["masking"]} if masked else None,
+    }
+    training_job = TrainingJob(
+        task=job.settings["task"],
+        student=StudentConfig.model_validate(student),
+        training=TrainingConfig.model_validate(job.settings["training"]),
+        objective="masked" if masked else "supervised",
+        rows=job.folder / "rows.parquet",
+        raw_text=job.inputs["corpus"] / "raw.parquet",
+        init=job.inputs["init"] / "model" if "init" in job.inputs else None,
+        seed=job.settings["seed"],
+        workers=resources.workers,
+        accumulate=resources.accumulate,
+        work=job.folder / "checkpoints",
+    )
+    facts = train(training_job, job.folder, resources)
+    return {"rows": len(rows), **facts}
+
+
+def label_by_teacher(job: Job) -> Facts:
+    """Label a split by the teacher."""
+    fields = TeacherConfig.model_fields
+    config = {key: value for key, value in job.settings.items() if key in fields} | {"model": job.options["model"]}
+    source = TeacherLabeller(
+        TeacherConfig.model_validate(config),
+        job.settings["task"],
+        labelled=job.inputs["corpus"] / "labelled.parquet",
+        checkpoint=job.inputs["checkpoint"] / "model" if "checkpoint" in job.inputs else None,
+        gold=job.inputs["gold"] / f"{job.settings['split']}.parquet" if "gold" in job.inputs else None,
+    )
+    return _label(job, source, job.examples(job.settings["split"]))
+
+
+def relabel_by_student(job: Job) -> Facts:
+    """Label a split, or some partitions of the pool, by a trained student."""
+    examples = job.examples(job.settings["split"])
+    return _label(job, StudentLabeller(job.inputs["student"] / "model"), of_partitions(examples, job.settings))
+
+
+def _label(job: Job, source: LabellerSource, examples: Sequence[Example]) -> Facts:
+    resources = LabellingResources.model_validate({key: job.options[key] for key in LabellingResources.model_fields})
+    labels = label_in_pool(job.pool, source, examples, job.key, job.folder, resources.chunk)
+    return _write_labels(job, labels)
+
+
+def merge_labels(job: Job) -> Facts:
+    """One table of the whole pool from those of several students; where they answer the same input, by consensus."""
+    task = TASKS[job.settings["task"]]
+    answers: dict[str, list[Label]] = {}
+    for role in sorted(role for role in job.inputs if role.startswith("labels-")):
+        for label in read_rows(job.inputs[role] / LABELS, Label):
+            answers.setdefault(label.id, []).append(label)
+    merged = []
+    for example in job.examples("pool"):
+        labels = sorted(answers[example.id], key=lambda label: -label.confidence)
+        usable = [label for label in labels if label.outcome.usable] or labels[:1]
+        best = task.consensus([label.target for label in usable], example) if len(usable) > 1 else 0
+        merged.append(usable[best])
+    return _write_labels(job, merged)
+
+
+def _write_labels(job: Job, labels: Sequence[Label]) -> Facts:
+    write_rows(job.folder / LABELS, Label, labels)
+    outcomes = {outcome.value: sum(label.outcome is outcome for label in labels) for outcome in Outcome}
+    return {"rows": len(labels), "outcomes": outcomes}
+
+
+def evaluate_labels(job: Job) -> Facts:
+    """Score a label table against gold. Pool rows without gold are left out."""
+    split = job.settings["split"]
+    gold = {row.id: row.target for row in read_rows(job.inputs["gold"] / f"{split}.parquet", Gold)}
+    examples = [example for example in job.examples(split) if split != "pool" or example.id in gold]
+    if not examples:
+        write_json(job.folder / "evaluation.json", None)
+        return {"count": 0}
+    labels = read_rows(job.inputs["labels"] / LABELS, Label)
+    wanted = {example.id for example in examples}
+    evaluation = evaluate(
+        TASKS[job.settings["task"]], examples, gold, [label for label in labels if label.id in wanted]
+    )
+    write_json(job.folder / "evaluation.json", asdict(evaluation))
+    return {"scores": evaluation.scores, "count": evaluation.count, "coverage": evaluation.coverage}
+
+
+WORK: Mapping[Kind, Callable[[Job], Facts]] = {
+    "corpus": write_corpus,
+    "gold": write_gold,
+    "train": train_student,
+    "label": label_by_teacher,
+    "relabel": relabel_by_student,
+    "merge": merge_labels,
+    "evaluate": evaluate_labels,
+}

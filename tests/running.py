@@ -1,0 +1,104 @@
+"""Running `mckd` as users do, in a process of its own, on an experiment small enough for a test."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+TINY_TAGGER = {
+    "kind": "tagger",
+    "scratch": {"width": 16, "layers": 1, "heads": 2, "vocabulary": 500},
+    "training": {"steps": 40, "batch_size": 8},
+}
+TINY: dict[str, Any] = {
+    "task": {"kind": "constituency"},
+    "corpus": {
+        "format": "builtin",
+        "labelled": 20,
+        "pool": 120,
+        "dev": 20,
+        "test": 30,
+        "general": {"format": "builtin", "rows": 100},
+    },
+    "teacher": {"engine": "student", "shots": 20, "student": TINY_TAGGER},
+    "student": {**TINY_TAGGER, "intermediate": {"steps": 400}},
+    "plan": {"stages": 2, "systems": ["teacher", "kd", "mckd"]},
+    "resources": {"labelling": {"chunk": 16}},
+}
+
+
+@dataclass
+class Experiment:
+    """An experiment in a folder of its own."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    def start(self, *overrides: str) -> "subprocess.Popen[str]":
+        """Start `mckd run` on it."""
+        path = self.folder / "tiny.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        arguments = [argument for override in overrides for argument in ("-o", override)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "mckd_ray.cli", "run", str(path), *arguments],
+            cwd=self.folder,
+            env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *overrides: str) -> dict[str, Any]:
+        """Run it to its end and return its result."""
+        process = self.start(*overrides)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """What the last run left."""
+        result: dict[str, Any] = json.loads((self.folder / "runs" / "tiny" / "result.json").read_text())
+        return result
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The record of each finished step, by the step's key."""
+        paths = (self.folder / "runs" / "steps").glob("*/record.json")
+        return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+    def label_tables(self) -> dict[str, bytes]:
+        """The bytes of each table of labels, by the step's key."""
+        tables = (self.folder / "runs" / "steps").glob("*/labels.parquet")
+        return {path.parent.name: path.read_bytes() for path in tables}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 400) -> Any:
+    """What `condition` gives once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{condition} did not become true within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+def processes_below(pid: int, title: str) -> list[psutil.Process]:
+    """The processes started, directly or not, by `pid` whose title holds `title`."""
+    found = []
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    for child in children:
+        try:
+            if title in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
