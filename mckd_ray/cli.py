@@ -1,0 +1,175 @@
+"""The command line: parse, call, print. Exit status 0: done; 1: something failed; 2: wrong use or bad input."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mckd_ray import __version__
+from mckd_ray.errors import MckdError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except MckdError as error:
+        print(f"mckd: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("mckd: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="mckd",
+        description="Distil a small, accurate sequence generator from an LLM, a few labels and much unlabelled text: "
+        "multistage collaborative knowledge distillation on Ray.",
+    )
+    top.add_argument("--version", action="version", version=f"mckd {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    plan = _command(commands, "plan", _plan, "show the steps of an experiment, and which are done; runs nothing")
+    _config(plan)
+    run = _command(commands, "run", _run, "run an experiment, or what is left of it, and print its table")
+    _config(run)
+    run.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    status = _command(commands, "status", _status, "show how far a run is, from its folder alone")
+    status.add_argument("run", type=Path, metavar="RUN", help="the run's folder, such as runs/demo")
+    doctor = _command(commands, "doctor", _doctor, "check that this machine can run an experiment")
+    doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
+    _evaluate_command(commands)
+    _data_command(commands)
+    return top
+
+
+def _command(commands: Any, name: str, function: Any, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    command.set_defaults(command=function)
+    command.add_argument("--json", action="store_true", help="print JSON for machines")
+    return command
+
+
+def _config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", type=Path, metavar="CONFIG", help="the experiment's YAML file")
+    command.add_argument(
+        "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as plan.stages=3"
+    )
+
+
+def _evaluate_command(commands: Any) -> None:
+    evaluate = _command(commands, "evaluate", _evaluate, "score a file of predictions against a file of gold")
+    evaluate.add_argument("--task", required=True, help="constituency, semantic or text")
+    evaluate.add_argument("--gold", type=Path, required=True, help="JSONL with id and the gold annotation")
+    evaluate.add_argument("--predicted", type=Path, required=True, help="JSONL with id and the annotation, or `output`")
+    evaluate.add_argument("--linearisation", help="how `output` is written (default: the task's first that parses it)")
+    evaluate.add_argument("--rows", action="store_true", help="also print each row's counts")
+
+
+def _data_command(commands: Any) -> None:
+    data = commands.add_parser("data", help="fetch a corpus, or look at one")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    get = _command(actions, "get", _data_get, "download a corpus, verify it, say its licence")
+    get.add_argument("name", help="craft, ptb, atis or snips")
+    show = _command(actions, "show", _data_show, "counts, lengths, labels, examples and problems of a config's corpus")
+    _config(show)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from mckd_ray.config_file import read_config
+    from mckd_ray.plan.store import Store
+    from mckd_ray.report.drawing import draw
+    from mckd_ray.runner.run import graph_of
+
+    config = read_config(options.config, options.override)
+    graph, store = graph_of(config), Store(config.store.root)
+    _print(options, graph.as_data(), lambda: draw(graph, store, config.name))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mckd_ray.config_file import read_config
+    from mckd_ray.report.live import watching
+    from mckd_ray.report.table import result_table
+    from mckd_ray.runner.run import run, run_folder
+
+    config = read_config(options.config, options.override)
+    with watching(_console(stderr=True)) as watch:
+        result = run(config, watch, options.verbose)
+    _print(options, result, lambda: result_table(result))
+    if not options.json:
+        print(f"More: {run_folder(config) / 'result.json'}")
+    return max((failure["exit_status"] for failure in result["failed"]), default=0)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from mckd_ray.report.status import status, status_table
+
+    now = status(options.run)
+    _print(options, now, lambda: status_table(now))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mckd_ray.report.doctor import checks, checks_table
+
+    found = checks(options.config)
+    _print(options, found, lambda: checks_table(found))
+    return int(any(check["state"] == "error" for check in found))
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from mckd_ray.evaluation.files import evaluate_files
+
+    scores = evaluate_files(options.task, options.gold, options.predicted, options.rows, options.linearisation)
+    _print(options, scores, lambda: json.dumps(scores, indent=1, ensure_ascii=False))
+    return 0
+
+
+def _data_get(options: argparse.Namespace) -> int:
+    from mckd_ray.corpora.catalogue import published
+    from mckd_ray.corpora.download import get
+
+    folder = get(published(options.name), lambda line: print(line, file=sys.stderr))
+    _print(options, {"folder": str(folder)}, lambda: str(folder))
+    return 0
+
+
+def _data_show(options: argparse.Namespace) -> int:
+    from mckd_ray.config_file import read_config
+    from mckd_ray.corpora.show import describe, render
+    from mckd_ray.tasks import TASKS
+
+    config = read_config(options.config, options.override)
+    description = describe(config.corpus, TASKS[config.task.kind])
+    _print(options, description, lambda: render(description))
+    return 0
+
+
+def _print(options: argparse.Namespace, data: Any, draw: Any) -> None:
+    if options.json:
+        print(json.dumps(data, indent=1, ensure_ascii=False))
+    else:
+        _console().print(draw(), highlight=False)
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 140)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""How far a run is, as seen from its folder and the store alone: from another terminal, or another machine."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from mckd_ray.errors import DataError
+from mckd_ray.plan.store import Store
+from mckd_ray.runner.progress import read_progress
+from mckd_ray.runner.run import PLAN
+
+STYLES = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """The state of each step of the run in `folder`. Raises DataError if there is no run."""
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(
+            f"{folder}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes."
+        ) from None
+    store = Store(plan["store"])
+    steps = [{"name": step["name"], "key": step["key"], **_state(store, step["key"])} for step in plan["steps"]]
+    return {"run": folder.name, "done": sum(step["state"] == "done" for step in steps), "steps": steps}
+
+
+def _state(store: Store, key: str) -> dict[str, Any]:
+    record = store.record(key)
+    if record is not None:
+        return {"state": "done", "seconds": record.seconds, "note": ""}
+    if store.busy(key):
+        progress = read_progress(store.folder(key))
+        note = f"{progress.done}/{progress.total} {progress.note}" if progress else ""
+        return {"state": "running", "seconds": None, "note": note}
+    error = store.folder(key) / "error.txt"
+    if error.exists():
+        return {"state": "failed", "seconds": None, "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
+    return {"state": "waiting", "seconds": None, "note": ""}
+
+
+def status_table(now: Mapping[str, Any]) -> RenderableType:
+    """`status` as a table."""
+    steps = now["steps"]
+    table = Table(title=f"{now['run']}: {now['done']} of {len(steps)} steps done", title_justify="left")
+    for column in ("state", "step", "time", "how far"):
+        table.add_column(column)
+    for step in steps:
+        seconds = "" if step["seconds"] is None else f"{step['seconds']:.0f} s"
+        table.add_row(f"[{STYLES[step['state']]}]{step['state']}", step["name"], seconds, step["note"])
+    return table

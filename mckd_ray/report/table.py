@@ -1,0 +1,74 @@
+"""The table that ends a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+def result_table(result: Mapping[str, Any]) -> RenderableType:
+    """System, score with spread over the seeds, coverage, gains with p-values, and what each would take alone."""
+    parts: list[RenderableType] = [_systems(result)]
+    if result["teacher"] == "simulated":
+        parts.append(Text("The teacher is simulated: gold with noise. Its figures say nothing about a real teacher."))
+    quality = {name: scores for name, scores in result["quality"].items() if scores["count"]}
+    if quality:
+        parts += [Text(), _quality(quality, result["primary"])]
+    parts += [Text(f"{line['name']} failed: {line['message']}", "red") for line in result["failed"]]
+    problems = result["corpus"].get("problems", 0)
+    if problems:
+        first = result["corpus"]["first_problems"][0]
+        parts.append(Text(f"{problems} bad rows of the corpus were left out, the first: {first}", "yellow"))
+    parts.append(Text(_steps(result), "dim"))
+    return Group(*parts)
+
+
+def _systems(result: Mapping[str, Any]) -> Table:
+    primary = result["primary"]
+    table = Table(title=f"{result['name']}: {primary.replace('_', ' ')} on test, %", title_justify="left")
+    for column in ("system", "score", "coverage", "over teacher", "over KD", "time alone"):
+        table.add_column(column, justify="left" if column == "system" else "right")
+    for name, system in result["systems"].items():
+        label = f"{name} (simulated)" if name == "teacher" and result["teacher"] == "simulated" else name
+        gains = (_gain(system["gain_over"].get(other)) for other in ("teacher", "kd"))
+        table.add_row(label, _score(system[primary]), f"{system['coverage']:.1%}", *gains, _time(system["seconds"]))
+    return table
+
+
+def _quality(quality: Mapping[str, Mapping[str, float]], primary: str) -> Table:
+    table = Table(title=f"Quality of the pool's labels: {primary.replace('_', ' ')}, %", title_justify="left")
+    table.add_column("labels")
+    table.add_column("score", justify="right")
+    table.add_column("coverage", justify="right")
+    for name, scores in quality.items():
+        table.add_row(name, f"{scores[primary]:.1f}", f"{scores['coverage']:.1%}")
+    return table
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    spread = f" ± {score['spread']:.1f}" if len(score["values"]) > 1 else ""
+    return f"{score['mean']:.1f}{spread}"
+
+
+def _gain(gain: Mapping[str, float] | None) -> str:
+    if gain is None:
+        return ""
+    p = gain["p_value"]
+    return f"{gain['difference']:+.1f} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _steps(result: Mapping[str, Any]) -> str:
+    steps = result["steps"]
+    reused = sum(step["reused"] for step in steps)
+    fresh = [step for step in steps if step["state"] == "done"]
+    if not fresh:
+        return f"All {reused} steps were reused."
+    span = max(step["started"] + step["seconds"] for step in fresh) - min(step["started"] for step in fresh)
+    return f"{len(fresh)} steps run in {_time(span)}, {reused} reused."

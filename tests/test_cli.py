@@ -1,0 +1,82 @@
+"""The command line: what it prints, and what it says of wrong use and bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mckd_ray.cli import main
+
+ROOT = Path(__file__).parent.parent
+CONFIG = "task: {kind: constituency}\ncorpus: {format: builtin, pool: 50, dev: 5, test: 5}\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(CONFIG)
+    return tmp_path / "small.yaml"
+
+
+def test_plan_draws_the_steps(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(config)]) == 0
+    drawn = capsys.readouterr().out
+    assert "train mckd stage 1 A" in drawn
+    assert "train mckd-3" in drawn
+
+
+def test_plan_as_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(config), "--json", "-o", "plan.stages=1"]) == 0
+    steps = json.loads(capsys.readouterr().out)
+    assert {step["kind"] for step in steps} == {"corpus", "gold", "train", "label", "relabel", "evaluate"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_config_is_valid(path: Path) -> None:
+    from mckd_ray.config_file import read_config
+    from mckd_ray.plan.experiment import plan
+
+    assert plan(read_config(path), "content").scored
+
+
+def test_the_papers_setting_on_real_craft(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MCKD_DATA", str(data))
+    assert main(["plan", str(ROOT / "configs" / "craft-t5-base.yaml")]) == 0
+    assert "train mckd-3 seed 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "none.yaml"], "none.yaml: no such config file"),
+        (["run", "small.yaml", "-o", "plan.stages=0"], "plan.stages is 0"),
+        (["run", "small.yaml", "-o", "corpus.format=jsonl"], "corpus.path"),
+        (["run", "small.yaml", "-o", "corpus.format=jsonl", "-o", "corpus.path=data:craft"], "mckd data get craft"),
+        (["run", "small.yaml", "-o", "store.root=/proc/none"], "cannot be written"),
+        (["status", "runs/none"], "is not the folder of a run"),
+        (["data", "get", "carft"], "Did you mean 'craft'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(
+    config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_wrong_use_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["plam"])
+    assert stop.value.code == 2
+    assert "plan" in capsys.readouterr().err
+
+
+def test_doctor_looks_at_config_and_store(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(config), "--json"]) == 0
+    found = {check["check"]: check["state"] for check in json.loads(capsys.readouterr().out)}
+    assert found["config and corpus"] == "ok"
+    assert found["store"] == "ok"
