@@ -6,7 +6,7 @@ Gold has a table of its own, so that only a step that was given it can see it.
 import math
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,7 +109,9 @@ SCHEMAS: dict[type, pa.Schema] = {
 
 def write_rows(path: Path, row_type: type[Row], rows: Iterable[Row]) -> int:
     """Write `rows` (all of `row_type`) to the Parquet file `path`, all or nothing; returns their number."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMAS[row_type])  # type: ignore[call-overload]
+    schema, rows = SCHEMAS[row_type], list(rows)
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in schema]
+    table = pa.Table.from_arrays(columns, schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     pq.write_table(table, temporary)
