@@ -12,33 +12,16 @@ from mckd_ray.config import TeacherConfig
 from mckd_ray.errors import ModelError
 from mckd_ray.records import Example, Outcome
 from mckd_ray.student.base import Labeller
-from mckd_ray.student.pieces import train_tokenizer
 from mckd_ray.tasks import TASKS
-from mckd_ray.teacher import Shot, make_teacher
+from mckd_ray.teacher import make_teacher
+from tests.random_llama import EXAMPLES, SHOTS, save_random_llama
 
-SHOTS: list[Shot] = [
-    (Example("a", ("the", "cat", "sleeps")), "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"),
-    (Example("b", ("dogs", "bark")), "(S (NP (NNS dogs)) (VP (VBP bark)))"),
-]
-EXAMPLES = [Example("q", ("a", "dog", "barks", ".")), Example("r", ("cats",)), Example("s", ("the", "cats") * 5)]
 CHAT = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of Llama's kind, with a context of 400 pieces."""
-    path = tmp_path_factory.mktemp("llama")
-    texts = [f"Sentence: {example.source} Tree: {target}" for example, target in SHOTS]
-    tokenizer = train_tokenizer(texts, 400)
-    torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=400, pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.5,
-    )  # fmt: skip
-    model: Any = transformers.LlamaForCausalLM
-    model(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    return save_random_llama(tmp_path_factory.mktemp("llama"))
 
 
 def teacher(folder: Path, **settings: Any) -> Labeller:
