@@ -73,17 +73,22 @@ class Experiment:
         paths = (self.folder / "runs" / "steps").glob("*/record.json")
         return {path.parent.name: json.loads(path.read_text()) for path in paths}
 
+    def answers(self) -> list[Path]:
+        """The files of answers of the labelling steps, finished or not."""
+        return list((self.folder / "runs" / "steps").glob("*/answers-*/*.parquet"))
+
     def label_tables(self) -> dict[str, bytes]:
         """The bytes of each table of labels, by the step's key."""
         tables = (self.folder / "runs" / "steps").glob("*/labels.parquet")
         return {path.parent.name: path.read_bytes() for path in tables}
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 400) -> Any:
-    """What `condition` gives once it is true."""
+def wait_for(condition: Callable[[], Any], running: "subprocess.Popen[str]", seconds: float = 400) -> Any:
+    """What `condition` gives once it is true, while the process `running` runs."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"{condition} did not become true within {seconds} s"
+        assert running.poll() is None, f"the run ended first: {running.communicate()[0]}"
+        assert time.monotonic() < end, f"the condition did not become true within {seconds} s"
         time.sleep(0.05)
     return found
 

@@ -31,6 +31,16 @@ def test_plan_as_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {step["kind"] for step in steps} == {"corpus", "gold", "train", "label", "relabel", "evaluate"}
 
 
+def test_evaluate_scores_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = {"id": "1", "tokens": ["play", "it"], "tags": ["O", "B-song"], "intent": "Play"}
+    for name, row in (("gold", gold), ("predicted", {"id": "1", "output": "Play O O"})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    files = ["--gold", str(tmp_path / "gold.jsonl"), "--predicted", str(tmp_path / "predicted.jsonl")]
+    assert main(["evaluate", "--task", "semantic", *files, "--linearisation", "tags", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert (scores["intent_accuracy"], scores["slot_f1"], scores["exact_match"]) == (100, 0, 0)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_valid(path: Path) -> None:
     from mckd_ray.config_file import read_config

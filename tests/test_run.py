@@ -84,3 +84,23 @@ def test_a_failed_step_is_named_and_what_does_not_need_it_is_done(tmp_path: Path
     assert result["systems"]["teacher"]["coverage"] == 0
     assert [failure["name"] for failure in result["failed"]] == ["train kd seed 1"]
     assert "no usable row" in output
+
+
+def test_a_student_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    experiment = Experiment(tmp_path, {**TINY, "plan": {"stages": 1, "systems": ["sft"]}})
+    process = experiment.start("student.model=empty")
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 2, output
+    (failure,) = experiment.result()["failed"]
+    assert "empty: is not a model" in failure["message"]
+    assert "Traceback" not in output
+
+
+def test_a_cluster_that_is_too_small_is_one_sentence(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path, TINY)
+    process = experiment.start("resources.student.workers=8", "resources.student.cpus=100")
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 2, output
+    assert "mckd: the run wants 801 CPUs" in output
+    assert "Traceback" not in output

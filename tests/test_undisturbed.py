@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
     **TINY,
     "corpus": {**FILES, "general": {"path": ".", "files": {"train": "general.jsonl"}}},
     "plan": {"stages": 2, "systems": ["mckd"]},
-    "resources": {"labelling": {"chunk": 8}},
+    "resources": {"labelling": {"chunk": 1}},
 }
 Rows = list[dict[str, Any]]
 
@@ -51,11 +51,13 @@ def test_killed_worker_actor_and_driver(calm: Experiment, again: Experiment) -> 
     """A training worker, a labelling actor and the driver are killed; after a rerun, all labels are the same."""
     moments = random.Random(time.time_ns())
     driver = again.start()
-    worker = wait_for(lambda: processes_below(driver.pid, "ray::RayTrainWorker"))[0]
+    worker = wait_for(lambda: processes_below(driver.pid, "ray::RayTrainWorker"), driver)[0]
     time.sleep(moments.uniform(0, 5))
     worker.kill()
-    wait_for(lambda: processes_below(driver.pid, "ray::LabellingActor.label"))[0].kill()
-    wait_for(lambda: any("stage 1" in record["name"] for record in again.records().values()))
+    answered = moments.randint(1, 100)
+    wait_for(lambda: len(again.answers()) > answered, driver)
+    processes_below(driver.pid, "ray::LabellingActor")[0].kill()
+    wait_for(lambda: any("stage 1" in record["name"] for record in again.records().values()), driver)
     time.sleep(moments.uniform(0, 5))
     driver.kill()
     driver.communicate()

@@ -10,7 +10,7 @@ from typing import Any
 from mckd_ray.config import ExperimentConfig, StudentConfig, TrainingConfig
 from mckd_ray.config_file import section_settings
 from mckd_ray.plan.checks import check
-from mckd_ray.plan.identity import model_identity
+from mckd_ray.plan.identity import located, model_identity
 from mckd_ray.plan.steps import Graph, Scored, Step
 
 BASE_SEED = 0
@@ -131,7 +131,7 @@ class _Planner:
         if teacher.engine == "simulated":
             inputs["gold"] = self.gold
         return self.graph.add(
-            Step("label", name, self._of_task(settings), inputs, {"model": teacher.model, **self._labelling})
+            Step("label", name, self._of_task(settings), inputs, {"model": located(teacher.model), **self._labelling})
         )
 
     @cached_property
@@ -201,7 +201,7 @@ class _Planner:
         if initial is not None:
             inputs["init"] = initial
         settings = {"student": model, "training": section_settings(training), "data": data, "seed": seed}
-        options = {"model": student.model, **section_settings(self.config.resources.student)}
+        options = {"model": located(student.model), **section_settings(self.config.resources.student)}
         return self.graph.add(Step("train", name, self._of_task(settings), inputs, options))
 
     def _relabel(self, name: str, student: Step, split: str, partitions: Sequence[int] | None = None) -> Step:

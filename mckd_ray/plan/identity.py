@@ -31,6 +31,12 @@ def model_identity(name: str) -> str:
     return f"sha256:{total.hexdigest()[:DIGEST_LENGTH]}"
 
 
+def located(name: str) -> str:
+    """The model name as any process of a run can use it, whatever folder it works in: a local path made absolute."""
+    path = Path(name)
+    return str(path.absolute()) if name and path.exists() else name
+
+
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):

@@ -14,7 +14,7 @@ import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from mckd_ray import student
+from mckd_ray import errors, student
 from mckd_ray.config import StudentResources
 from mckd_ray.plan.store import write_json
 from mckd_ray.runner.progress import ProgressWriter
@@ -23,7 +23,7 @@ from mckd_ray.student.base import TrainingJob
 MOST_WORKER_DEATHS = 3
 """How often the workers of one run are started anew from the last checkpoint."""
 FACTS = "training.json"
-"""Written when the trained student is in place."""
+"""Written last: what is known of the trained student, which is in place then, or the error that nothing mends."""
 
 
 def train(job: TrainingJob, folder: Path, resources: StudentResources) -> dict[str, Any]:
@@ -31,12 +31,15 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources) -> dict[s
 
     It goes on from the last checkpoint that an earlier attempt left in `job.work`. Raises what the workers raise.
     """
-    facts = folder / FACTS
-    if not facts.exists():
+    path = folder / FACTS
+    if not path.exists():
         _fit(job, folder, resources)
         shutil.rmtree(job.work, ignore_errors=True)
-    found: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
-    return found
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "error" in facts:
+        path.unlink()
+        raise getattr(errors, facts["error"])(facts["message"])
+    return facts
 
 
 def _fit(job: TrainingJob, folder: Path, resources: StudentResources) -> None:
@@ -66,8 +69,16 @@ def _worker(settings: dict[str, Any]) -> None:
 
     job, folder = settings["job"], settings["folder"]
     student.use_threads(settings["threads"])
-    if ray.train.get_context().get_world_rank() > 0:
-        train_job(job, None, lambda steps, note: None)
-        return
-    progress = ProgressWriter(folder, job.training.steps)
-    write_json(folder / FACTS, train_job(job, folder / "model", progress.update))
+    chief = ray.train.get_context().get_world_rank() == 0
+    progress = ProgressWriter(folder, job.training.steps) if chief else None
+    try:
+        facts = train_job(job, folder / "model" if chief else None, progress.update if progress else _say_nothing)
+    except errors.MckdError as error:
+        # Nothing that another attempt would mend; what is raised here, Ray Train would try again.
+        facts = {"error": type(error).__name__, "message": str(error)}
+    if chief:
+        write_json(folder / FACTS, facts)
+
+
+def _say_nothing(steps: int, note: str) -> None:
+    """What the other workers tell of their progress."""
