@@ -13,7 +13,7 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name; done))
 BIN := .venv/bin
 # All versions are exact, so nothing is left to resolve; byte code is written when a module is first imported.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-compile
 
 install: .venv/.installed
 install-dev: .venv/.installed-dev
@@ -28,7 +28,7 @@ $(BIN)/python:
 	@echo "Installing $$(grep -c == requirements/cpu.txt) packages into .venv (some 700 MB; a few minutes)"
 	$(PIP_INSTALL) --requirement requirements/cpu.txt
 	@# Where pip found no CPU build of torch, this adds the CUDA libraries that the default build links to.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements/cpu.txt torch
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint requirements/cpu.txt torch
 	$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 

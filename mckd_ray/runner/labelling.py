@@ -25,6 +25,7 @@ MOST_ATTEMPTS = 4
 """How often a chunk is given out before the step fails: the model itself may be what kills the actors."""
 CHUNKS_IN_FLIGHT = 2
 """For each actor: one that it works on, and one that is already there."""
+REVIVAL_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class LabellingActor:
         student.use_threads(threads)
         self._source: LabellerSource | None = None
         self._labeller: Labeller | None = None
+
+    def ready(self) -> None:
+        """Answer that the actor is there."""
 
     def label(self, source: LabellerSource, examples: Sequence[Example]) -> list[Label]:
         """One label for each example, in order."""
@@ -125,27 +129,36 @@ class _Work:
         self._chunks, self._source = chunks, ray.put(source)
         self._waiting = sorted(chunks, reverse=True)
         self._idle = [actor for actor in pool for _ in range(CHUNKS_IN_FLIGHT)]
-        self._running: dict[ray.ObjectRef[Any], tuple[int, ActorHandle[Any]]] = {}
+        self._running: dict[ray.ObjectRef[Any], tuple[int | None, ActorHandle[Any]]] = {}
+        """What each actor was asked: a chunk's number, or None for whether it is there again."""
         self._attempts = dict.fromkeys(chunks, 0)
+        self._left = len(chunks)
 
     def __iter__(self) -> Iterator[tuple[int, list[Label]]]:
-        while self._waiting or self._running:
+        while self._left:
             while self._waiting and self._idle:
                 self._give_out(self._waiting.pop(), self._idle.pop(0))
             (reference,), _ = ray.wait(list(self._running), num_returns=1)
             number, actor = self._running.pop(reference)
-            self._idle.append(actor)
             try:
-                yield number, ray.get(reference)
+                answer = ray.get(reference)
             except RayActorError as error:
-                self._retry(number, error)
+                self._take_back(number, actor, error)
+                continue
+            self._idle.append(actor)
+            if number is not None:
+                self._left -= 1
+                yield number, answer
 
     def _give_out(self, number: int, actor: ActorHandle[Any]) -> None:
         self._attempts[number] += 1
         self._running[actor.label.remote(self._source, self._chunks[number])] = (number, actor)
 
-    def _retry(self, number: int, error: RayActorError) -> None:
-        if self._attempts[number] >= MOST_ATTEMPTS:
-            raise StepError(f"labelling gave up after its actor died {MOST_ATTEMPTS} times; the last time: {error}")
-        self._waiting.append(number)
-        time.sleep(0.5)  # A dead actor refuses at once until Ray has started it anew.
+    def _take_back(self, number: int | None, actor: ActorHandle[Any], error: RayActorError) -> None:
+        """Let another actor have the chunk, and ask this one until Ray has started it anew."""
+        if number is not None:
+            if self._attempts[number] >= MOST_ATTEMPTS:
+                raise StepError(f"labelling gave up after its actor died {MOST_ATTEMPTS} times; the last time: {error}")
+            self._waiting.append(number)
+        time.sleep(REVIVAL_POLL_S)
+        self._running[actor.ready.remote()] = (None, actor)
