@@ -12,6 +12,9 @@ SHELL := /bin/bash
 
 PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name; done))
 BIN := .venv/bin
+# Without byte code on disk, each of the many processes of a run would spend some 15 s on compiling what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+WARM_UP := import ray.train.torch, datasets, transformers, mckd_ray.student.tagger, mckd_ray.student.seq2seq
 # All versions are exact, so nothing is left to resolve; byte code is written when a module is first imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-compile
 
@@ -30,6 +33,7 @@ $(BIN)/python:
 	@# Where pip found no CPU build of torch, this adds the CUDA libraries that the default build links to.
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint requirements/cpu.txt torch
 	$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(BIN)/python -c "$(WARM_UP); transformers.Seq2SeqTrainer"
 	@touch $@
 
 .venv/.installed-dev: requirements/dev.txt .venv/.installed
