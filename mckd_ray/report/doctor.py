@@ -49,7 +49,7 @@ def _engine() -> Check:
         "vLLM",
         found is not None,
         found or "not installed",
-        "run `make install`, or pip install 'mckd-ray[gpu]'",
+        "run `make install`; with a GPU, pip install '.[gpu]'",
         "warning",
     )
 

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+PROBLEMS_NAMED = 5
+
 
 def result_table(result: Mapping[str, Any]) -> RenderableType:
     """System, score with spread over the seeds, coverage, gains with p-values, and what each would take alone."""
@@ -17,12 +19,17 @@ def result_table(result: Mapping[str, Any]) -> RenderableType:
     if quality:
         parts += [Text(), _quality(quality, result["primary"])]
     parts += [Text(f"{line['name']} failed: {line['message']}", "red") for line in result["failed"]]
-    problems = result["corpus"].get("problems", 0)
-    if problems:
-        first = result["corpus"]["first_problems"][0]
-        parts.append(Text(f"{problems} bad rows of the corpus were left out, the first: {first}", "yellow"))
+    parts += _problems(result["corpus"])
     parts.append(Text(_steps(result), "dim"))
     return Group(*parts)
+
+
+def _problems(corpus: Mapping[str, Any]) -> list[Text]:
+    count, named = corpus.get("problems", 0), corpus.get("first_problems", [])[:PROBLEMS_NAMED]
+    if not count:
+        return []
+    more = f"; the first {len(named)}" if count > len(named) else ""
+    return [Text(f"{count} problems of the corpus, left out{more}:", "yellow"), *(Text(f"  {line}") for line in named)]
 
 
 def _systems(result: Mapping[str, Any]) -> Table:

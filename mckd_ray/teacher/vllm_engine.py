@@ -57,7 +57,7 @@ def make(commission: Commission) -> Labeller:
     if importlib.util.find_spec("vllm") is None:
         raise ModelError(
             "teacher.engine=vllm, but vLLM is not installed; run `make install` without a GPU, "
-            "pip install 'mckd-ray[gpu]' with one, or set teacher.engine=transformers."
+            "pip install '.[gpu]' with one, or set teacher.engine=transformers."
         )
     import torch
 
