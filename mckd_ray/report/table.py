@@ -17,7 +17,8 @@ def result_table(result: Mapping[str, Any]) -> RenderableType:
         parts.append(Text("The teacher is simulated: gold with noise. Its figures say nothing about a real teacher."))
     quality = {name: scores for name, scores in result["quality"].items() if scores["count"]}
     if quality:
-        parts += [Text(), _quality(quality, result["primary"])]
+        title = f"Quality of the pool's labels: {result['primary'].replace('_', ' ')}, %"
+        parts += [Text(), Text(title, "italic"), _quality(quality, result["primary"])]
     parts += [Text(f"{line['name']} failed: {line['message']}", "red") for line in result["failed"]]
     parts += _problems(result["corpus"])
     parts.append(Text(_steps(result), "dim"))
@@ -45,7 +46,7 @@ def _systems(result: Mapping[str, Any]) -> Table:
 
 
 def _quality(quality: Mapping[str, Mapping[str, float]], primary: str) -> Table:
-    table = Table(title=f"Quality of the pool's labels: {primary.replace('_', ' ')}, %", title_justify="left")
+    table = Table()
     table.add_column("labels")
     table.add_column("score", justify="right")
     table.add_column("coverage", justify="right")

@@ -108,11 +108,10 @@ def label_in_pool(
     order = sorted(examples, key=lambda example: (len(example.tokens), len(example.text), example.id))
     chunks = {start // chunk: order[start : start + chunk] for start in range(0, len(order), chunk)}
     files = {number: folder / f"answers-{chunk}" / f"{number:06d}.parquet" for number in chunks}
-    finished = [number for number in chunks if files[number].exists()]
-    progress = ProgressWriter(folder, len(examples), sum(len(chunks[number]) for number in finished))
-    work = _Work({number: chunks[number] for number in chunks if number not in set(finished)}, pool, source)
-    done = sum(len(chunks[number]) for number in finished)
-    for number, labels in work:
+    left = {number: some for number, some in chunks.items() if not files[number].exists()}
+    done = len(examples) - sum(map(len, left.values()))
+    progress = ProgressWriter(folder, len(examples), done)
+    for number, labels in _Work(left, pool, source):
         write_rows(files[number], Label, [replace(label, labeller=labeller) for label in labels])
         done += len(labels)
         progress.update(done)
