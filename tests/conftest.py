@@ -13,3 +13,8 @@ def data() -> Path:
         if folder and (Path(folder) / "craft" / "train.jsonl").exists():
             return Path(folder)
     pytest.skip("the real corpora are not there: set MCKD_DATA to a folder that holds craft/, ptb/, atis/, snips/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest tests, those that start Ray, begin first, so that two processes end at the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
