@@ -14,6 +14,7 @@ CONFIG = "task: {kind: constituency}\ncorpus: {format: builtin, pool: 50, dev: 5
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MCKD_DATA", raising=False)
     (tmp_path / "small.yaml").write_text(CONFIG)
     return tmp_path / "small.yaml"
 
