@@ -16,5 +16,8 @@ def data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest tests, those that start Ray, begin first, so that two processes end at the same time."""
+    """Of two processes, one runs the tests that start Ray, which take longest, and the other the rest, file by file."""
     items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+    for item in items:
+        group = "cluster" if item.get_closest_marker("cluster") else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))

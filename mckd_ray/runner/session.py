@@ -5,12 +5,14 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
 from mckd_ray.config import ResourcesConfig
 from mckd_ray.errors import ResourceError
 
+START_ATTEMPTS = 3
 TRAINING_SLOT = "mckd_training"
 """A resource of a local Ray: so many training runs at once as the machine has cores for, in the graph's order.
 
@@ -44,7 +46,7 @@ def session(resources: ResourcesConfig, verbose: bool = False) -> Iterator[None]
     slots = max(1, int(_cores() / (resources.student.workers * resources.student.cpus)))
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
-    ray.init(
+    _connect(
         address=address,
         num_cpus=own_cpus,
         resources=None if address else {TRAINING_SLOT: slots},
@@ -58,6 +60,23 @@ def session(resources: ResourcesConfig, verbose: bool = False) -> Iterator[None]
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(**settings: Any) -> None:
+    """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute."""
+    for _ in range(START_ATTEMPTS):
+        try:
+            ray.init(**settings)
+        except ConnectionError as error:
+            where = f"RAY_ADDRESS={settings['address']}"
+            raise ResourceError(f"{where}: no Ray cluster answers there ({error}); mend or unset it.") from error
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return
+    raise ResourceError("Ray could not be started: this machine is too busy; try again when less is running.")
 
 
 def cluster_resources() -> dict[str, float]:
