@@ -41,8 +41,9 @@ def table(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for name, system in result["systems"].items():
+        label = f"{name} (simulated)" if name == "teacher" and result["teacher"] == "simulated" else name
         gains = (gain(system["gain_over"].get(other)) for other in ("teacher", "kd"))
-        lines.append(f"| {name} | {score(system[primary])} | {system['coverage']:.1%} | {' | '.join(gains)} |")
+        lines.append(f"| {label} | {score(system[primary])} | {system['coverage']:.1%} | {' | '.join(gains)} |")
     lines += ["\n| labels of the pool | score | coverage |", "|---|---|---|"]
     for name, scores in result["quality"].items():
         lines.append(f"| {name} | {scores[primary]:.1f} | {scores['coverage']:.1%} |")
