@@ -54,6 +54,7 @@ class _CheckpointMarks(transformers.TrainerCallback):
     """Marks each checkpoint as complete once the trainer has written all of it."""
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called when a checkpoint has been written."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
             (checkpoint / COMPLETE).touch()
@@ -66,8 +67,10 @@ class _Steps(transformers.TrainerCallback):
         self._tell, self._note = tell, ""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Keep the loss for the note."""
         if logs and "loss" in logs:
             self._note = f"loss {float(logs['loss']):.3f}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called after each optimiser step."""
         self._tell(state.global_step, self._note)
