@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "run an experiment, or what is left of it, and print its table")
     _config(run)
     run.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    label = _command(commands, "label", _label, "have the teacher label the pool, or a few inputs to look at")
+    _config(label)
+    some = label.add_mutually_exclusive_group()
+    some.add_argument("--preview", type=_count, metavar="N", help="show N prompts, answers and labels, and an estimate")
+    some.add_argument("--limit", type=_count, metavar="N", help="label N inputs only; their answers are kept")
+    label.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
     status = _command(commands, "status", _status, "show how far a run is, from its folder alone")
     status.add_argument("run", type=Path, metavar="RUN", help="the run's folder, such as runs/demo")
     doctor = _command(commands, "doctor", _doctor, "check that this machine can run an experiment")
@@ -66,6 +72,13 @@ def _config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as plan.stages=3"
     )
+
+
+def _count(text: str) -> int:
+    """A number of inputs, one at least."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of inputs; give 1 or more")
+    return int(text)
 
 
 def _evaluate_command(commands: Any) -> None:
@@ -111,6 +124,29 @@ def _run(options: argparse.Namespace) -> int:
     if not options.json:
         print(f"More: {run_folder(config) / 'result.json'}")
     return max((failure["exit_status"] for failure in result["failed"]), default=0)
+
+
+def _label(options: argparse.Namespace) -> int:
+    from rich.console import Group
+
+    from mckd_ray.config_file import read_config
+    from mckd_ray.report.live import watching
+    from mckd_ray.report.preview import labelled, preview, summary
+    from mckd_ray.runner.label import label, label_some
+
+    config = read_config(options.config, options.override)
+    with watching(_console(stderr=True)) as watch:
+        if options.preview or options.limit:
+            seen = label_some(config, options.preview or options.limit, watch, options.verbose)
+        else:
+            facts = label(config, watch, options.verbose)
+    if options.preview:
+        _print(options, seen, lambda: preview(seen))
+    elif options.limit:
+        _print(options, seen, lambda: Group(*summary(seen)))
+    else:
+        _print(options, facts, lambda: labelled(facts))
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:

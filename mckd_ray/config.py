@@ -126,8 +126,9 @@ class BaseConfig(Section):
 class StudentConfig(Section):
     """The student model, where it starts, and how it is trained."""
 
-    kind: Literal["seq2seq", "tagger"] = "tagger"
-    """tagger: an encoder that writes all tags in one pass; seq2seq: an encoder-decoder."""
+    kind: Literal["seq2seq", "tagger", "causal"] = "tagger"
+    """tagger: an encoder that writes all tags in one pass; seq2seq: an encoder-decoder; causal: a decoder, which goes
+    on with a prompt."""
     linearisation: str = "tags"
     """How targets are written: words, labelled-words, tags (constituency); interleaved, tags, frame (semantic);
     plain (text)."""
@@ -146,35 +147,52 @@ class StudentConfig(Section):
     max_source: int = Field(512, ge=8)
     """Longest input of a seq2seq student, in pieces."""
     max_target: int = Field(512, ge=8)
-    """Longest output of a seq2seq student, in pieces."""
+    """Longest output of a seq2seq or causal student, in pieces."""
 
 
 class TeacherConfig(Section):
     """Who writes the first pseudolabels."""
 
-    engine: Literal["student", "vllm", "transformers", "replay", "simulated"] = "student"
-    """student: a student of ours, trained on general gold and the shots; vllm, transformers: a causal LM, prompted with
-    the shots; replay: a file of labels that somebody has; simulated: gold with noise, for studies of noise only."""
+    engine: Literal["auto", "vllm", "openai", "transformers", "student", "replay", "simulated"] = "auto"
+    """vllm, transformers: a causal LM, prompted with shots, in this cluster (auto: vllm where it is installed, else
+    transformers); openai: one behind an OpenAI-compatible server; student: a student of ours, trained on general gold
+    and the shots; replay: a file of labels that somebody has; simulated: gold with noise, for studies of noise only."""
     model: str = ""
-    """vllm, transformers: hub name or folder. replay: the file."""
+    """vllm, transformers: a hub name, a folder, or `scratch`: a small one, trained first as `student` says. openai: the
+    server's name for it. replay: the file."""
     student: StudentConfig | None = None
-    """student: the model and its training (default: that of `student`, from scratch)."""
+    """student, or model `scratch`: the model and its training (default: that of `student`, from scratch)."""
     shots: int = Field(50, ge=0)
-    """How many labelled examples it sees, drawn from the labelled budget."""
+    """How many labelled examples it sees, from the labelled budget; of prompts, at most as many as fit the context."""
+    shot_selection: Literal["random", "similar", "diverse"] = "random"
+    """Which ones a prompt shows. random: a seeded draw; diverse: what covers most names and lengths; similar: the
+    nearest to each input by TF-IDF."""
     shot_weight: int = Field(1, ge=1)
     """student: how many times each shot counts beside a row of the general gold."""
     linearisation: str = ""
-    """vllm, transformers: how targets are written in prompts (default: the task's most readable)."""
-    instruction: str = ""
-    """vllm, transformers: what the prompt says before the shots (default: the task's own)."""
+    """How targets are written in prompts (default: the task's most readable). replay: how `output` is written."""
+    template: str = ""
+    """A file with the prompt's instruction and form (default: that of the task and linearisation)."""
+    constrain: Literal["none", "regex", "grammar"] = "none"
+    """vllm: what an answer may be. regex: the input's own words in order; grammar: a linearisation of the input."""
+    samples: int = Field(1, ge=1, le=64)
+    """Answers for each input; the one that agrees best with the others is the label, its agreement the confidence."""
+    temperature: float = Field(0, ge=0, le=2)
+    """0: greedy. Several samples need more."""
     max_new_tokens: int = Field(512, ge=1)
-    """vllm, transformers: longest answer, in pieces."""
+    """Longest answer, in tokens."""
+    max_model_len: int | None = Field(None, ge=16)
+    """vllm: longest prompt with its answer, in tokens (default: the model's own)."""
+    dtype: str = "auto"
+    """vllm: the precision of the weights."""
+    quantization: str | None = None
+    """vllm: the quantisation of the checkpoint (default: what its config says)."""
     noise: float = Field(0.2, ge=0, le=1)
     """simulated: share of the parts of an annotation that are corrupted."""
     systematic: float = Field(0.5, ge=0, le=1)
     """simulated: share of that noise that is the same confusion each time."""
     seed: int = 1
-    """Seeds its training, its shots and its noise."""
+    """Seeds its training, its shots, its samples and its noise."""
 
 
 System = Literal["teacher", "base", "sft", "kd", "mckd", "self", "born-again"]
@@ -227,13 +245,55 @@ class LabellingResources(Section):
     """Inputs that an actor gets at a time."""
 
 
+class PriceConfig(Section):
+    """What a million tokens cost, in any currency."""
+
+    input: float = Field(0, ge=0)
+    """Tokens of prompts."""
+    cached: float | None = Field(None, ge=0)
+    """Tokens of prompts that the engine had in its cache (default: as `input`)."""
+    output: float = Field(0, ge=0)
+    """Tokens of answers."""
+
+
+class TeacherResources(Section):
+    """What a prompted teacher gets."""
+
+    replicas: int = Field(1, ge=1)
+    """Actors, each with an engine and the whole model."""
+    cpus: float = Field(1, gt=0)
+    """CPUs for each replica."""
+    gpus: int = Field(0, ge=0)
+    """GPUs for each replica, over which its model is split (tensor parallelism)."""
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
+    """vllm: the share of a GPU's memory that it takes."""
+    enforce_eager: bool | None = None
+    """vllm: don't compile the model (default: compile on a GPU only)."""
+    prefix_caching: bool = True
+    """vllm: compute what prompts begin with in common once."""
+    max_restarts: int = Field(3, ge=0)
+    """How often dead engines are replaced before the step fails."""
+    concurrency: int = Field(64, ge=1)
+    """openai: requests in flight at once, for each replica."""
+    requests_per_minute: int | None = Field(None, ge=1)
+    """openai: at most so many requests are sent, for each replica."""
+    timeout_s: float = Field(120, gt=0)
+    """openai: how long an attempt may take."""
+    attempts: int = Field(6, ge=1)
+    """openai: attempts for each request, with growing pauses, before its row is a failed one."""
+    price: PriceConfig | None = None
+    """What tokens cost, for estimates and records."""
+
+
 class ResourcesConfig(Section):
     """How the experiment is run; never part of identity."""
 
+    teacher: TeacherResources = TeacherResources()
+    """A prompted teacher."""
     student: StudentResources = StudentResources()
     """Training runs."""
     labelling: LabellingResources = LabellingResources()
-    """Labelling and relabelling."""
+    """Labelling by students, and by teachers that are not prompted."""
 
 
 class StoreConfig(Section):

@@ -1,4 +1,4 @@
-"""What flows between steps: examples, labels, gold and scores, each with one Arrow schema, kept in Parquet.
+"""What flows between steps: examples, answers, labels, gold, each with one Arrow schema, kept in Parquet.
 
 Gold has a table of its own, so that only a step that was given it can see it.
 """
@@ -56,11 +56,39 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a prompted model wrote: a text for each sample, each with its mean log-probability a piece (NaN: unknown).
+
+    Or why it did not: then `texts` is empty and `failure` is a sentence. `again` says that another time it may.
+    """
+
+    key: str
+    """The digest of all that determines the answer."""
+    texts: tuple[str, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    shots: int = 0
+    """How many labelled examples the prompt had room for."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    """Over all samples."""
+    tokens_cached: int = 0
+    """Those of `tokens_in` that were not computed anew."""
+    failure: str = ""
+    again: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a text, even an empty one."""
+        return bool(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """A pseudolabel: `target` is canonical, or empty where the outcome is not usable; `reason` then says why.
 
-    `raw` is what the model wrote; `confidence` the mean log-probability of its tokens (NaN where there is none);
-    `labeller` the step that wrote the row.
+    `raw` is what the model wrote; `confidence` the mean log-probability of its tokens (NaN where there is none), or,
+    where several samples were asked for, the logarithm of the agreement with the others; `labeller` the step that wrote
+    the row.
     """
 
     id: str
@@ -92,6 +120,19 @@ _TOKENS = [("id", pa.string()), ("tokens", pa.list_(pa.string())), ("text", pa.s
 SCHEMAS: dict[type, pa.Schema] = {
     Example: pa.schema(_TOKENS),
     Gold: pa.schema([("id", pa.string()), ("target", pa.string())]),
+    Answer: pa.schema(
+        [
+            ("key", pa.string()),
+            ("texts", pa.list_(pa.string())),
+            ("logprobs", pa.list_(pa.float64())),
+            ("shots", pa.int32()),
+            ("tokens_in", pa.int32()),
+            ("tokens_out", pa.int32()),
+            ("tokens_cached", pa.int32()),
+            ("failure", pa.string()),
+            ("again", pa.bool_()),
+        ]
+    ),
     Label: pa.schema(
         [
             ("id", pa.string()),
@@ -136,6 +177,6 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
 
 def _values(column: pa.ChunkedArray, name: str) -> Sequence[Any]:
     values: list[Any] = column.to_pylist()
-    if name == "tokens":
-        return [tuple(tokens) for tokens in values]
+    if pa.types.is_list(column.type):
+        return [tuple(items) for items in values]
     return [Outcome(value) for value in values] if name == "outcome" else values

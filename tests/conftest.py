@@ -16,8 +16,5 @@ def data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes, one runs the tests that start Ray, which take longest, and the other the rest, file by file."""
+    """The files whose tests start Ray, which take longest, come first, so that several processes end together."""
     items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
-    for item in items:
-        group = "cluster" if item.get_closest_marker("cluster") else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import yaml
 
 TINY_TAGGER = {
@@ -42,13 +43,13 @@ class Experiment:
     folder: Path
     config: dict[str, Any]
 
-    def start(self, *overrides: str) -> "subprocess.Popen[str]":
-        """Start `mckd run` on it."""
+    def start(self, *overrides: str, command: str = "run") -> "subprocess.Popen[str]":
+        """Start `mckd run`, or another command, on it."""
         path = self.folder / "tiny.yaml"
         path.write_text(yaml.safe_dump(self.config))
         arguments = [argument for override in overrides for argument in ("-o", override)]
         return subprocess.Popen(
-            [sys.executable, "-m", "mckd_ray.cli", "run", str(path), *arguments],
+            [sys.executable, "-m", "mckd_ray.cli", *command.split(), str(path), *arguments],
             cwd=self.folder,
             env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
             stdout=subprocess.PIPE,
@@ -63,6 +64,14 @@ class Experiment:
         assert process.returncode == 0, output
         return self.result()
 
+    def label(self, *overrides: str, options: str = "") -> dict[str, Any]:
+        """Let `mckd label` run to its end, and return what it says."""
+        process = self.start(*overrides, command=f"label --json {options}")
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        said: dict[str, Any] = json.loads(output[output.index("{\n") :])
+        return said
+
     def result(self) -> dict[str, Any]:
         """What the last run left."""
         result: dict[str, Any] = json.loads((self.folder / "runs" / "tiny" / "result.json").read_text())
@@ -76,6 +85,11 @@ class Experiment:
     def answers(self) -> list[Path]:
         """The files of answers of the labelling steps, finished or not."""
         return list((self.folder / "runs" / "steps").glob("*/answers-*/*.parquet"))
+
+    def book(self) -> list[dict[str, Any]]:
+        """All that prompted teachers have answered, in the order in which it was written."""
+        files = sorted((self.folder / "runs" / "answers").glob("*/*.parquet"))
+        return [row for file in files for row in pq.read_table(file).to_pylist()]
 
     def label_tables(self) -> dict[str, bytes]:
         """The bytes of each table of labels, by the step's key."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(page for folder in (".", "docs", "cluster") for page in (ROOT / folder).glob("*.md"))
+PAGES = sorted(page for folder in (".", "docs", "docs/tutorials", "cluster") for page in (ROOT / folder).glob("*.md"))
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 

@@ -16,12 +16,12 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from mckd_ray.errors import ModelError
 from mckd_ray.records import Example, Outcome
-from mckd_ray.student.answers import read_answer
 from mckd_ray.student.endings import Endings
 from mckd_ray.student.generation import FreeWriter, LegalWriter, Tries, write
 from mckd_ray.student.pieces import Pieces, train_tokenizer
 from mckd_ray.student.spans import mask_spans
 from mckd_ray.tasks import TASKS
+from mckd_ray.tasks.answers import read_answer
 from mckd_ray.tasks.base import LegalSymbols
 
 TEXTS = ["play some jazz in new york ;", "the cat (NP sleeps ) on the mats", "atis_flight B-city I-city O Ünïcode"] * 3

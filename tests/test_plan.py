@@ -16,7 +16,8 @@ GENERAL = {"format": "builtin", "rows": 100}
 
 def experiment(**sections: Any) -> ExperimentConfig:
     corpus = {"format": "builtin", "labelled": 50, "pool": 200, "general": GENERAL}
-    defaults = {"task": {"kind": "constituency"}, "corpus": corpus, "name": "test"}
+    teacher = {"engine": "student"}
+    defaults = {"task": {"kind": "constituency"}, "corpus": corpus, "teacher": teacher, "name": "test"}
     return ExperimentConfig.model_validate({**defaults, **sections})
 
 
@@ -99,6 +100,22 @@ def test_only_evaluation_reads_gold() -> None:
             assert all(need.kind not in ("gold", "evaluate") for need in ancestors(step)), step.name
 
 
+def test_a_language_model_of_ours_sees_no_label_of_the_budget_but_in_its_prompts() -> None:
+    student = {"kind": "causal", "linearisation": "interleaved"}
+    found = graph(teacher={"engine": "vllm", "model": "scratch", "linearisation": "interleaved", "student": student})
+    (train,), (label,) = named(found, "train the teacher"), named(found, "label by the teacher")
+    assert train.settings["data"] == [{"from": "general"}, {"from": "raw"}]
+    assert label.inputs["checkpoint"] is train
+    assert label.settings["splits"] == ["pool", "test"]
+
+
+def test_all_that_a_teacher_is_asked_is_one_step() -> None:
+    both = graph(plan={"evaluate": ["dev", "test"]})
+    assert [step.settings["splits"] for step in both.steps if step.kind == "label"] == [["pool", "dev", "test"]]
+    alone = graph(plan={"systems": ["kd"]})
+    assert [step.settings["splits"] for step in alone.steps if step.kind == "label"] == [["pool"]]
+
+
 def test_a_simulated_teacher_is_the_one_exception() -> None:
     found = graph(teacher={"engine": "simulated"}, plan={"stages": 1, "systems": ["kd"]})
     assert [step.kind for step in found.steps if "gold" in step.inputs and step.kind != "evaluate"] == ["label"]
@@ -108,6 +125,7 @@ def test_a_simulated_teacher_is_the_one_exception() -> None:
     "sections",
     [
         {"resources": {"student": {"workers": 4, "accumulate": 2}, "labelling": {"actors": 3, "chunk": 7}}},
+        {"resources": {"teacher": {"replicas": 2, "gpus": 4, "price": {"input": 1}}}},
         {"store": {"root": "elsewhere"}},
         {"name": "another"},
     ],
@@ -157,6 +175,14 @@ def test_needs_are_in_an_order_that_can_run() -> None:
         ({"plan": {"systems": []}}, ["plan.systems is empty"]),
         ({"plan": {"systems": ["base"]}}, ["student.base is not set"]),
         ({"teacher": {"engine": "replay"}}, ["teacher.model is empty"]),
+        ({"teacher": {"engine": "vllm", "model": "m", "linearisation": "tags"}}, ["no prompt template for 'tags'"]),
+        ({"teacher": {"engine": "vllm", "model": "m", "template": "none.txt"}}, ["teacher.template 'none.txt'"]),
+        (
+            {"teacher": {"engine": "vllm", "model": "m", "samples": 3}},
+            ["teacher.samples is 3", "raise the temperature"],
+        ),
+        ({"teacher": {"engine": "openai", "model": "m", "constrain": "grammar"}}, ["needs teacher.engine=vllm"]),
+        ({"teacher": {"engine": "vllm", "model": "scratch"}}, ["teacher.student with kind causal"]),
         ({"resources": {"student": {"workers": 3}}}, ["student.training.batch_size is 32", "multiple of 3"]),
         ({"task": {"kind": "text"}}, ["linearisation"]),
     ],

@@ -16,7 +16,7 @@ from mckd_ray.records import Example, Label, Outcome, TrainingRow, write_rows
 from mckd_ray.student.base import Labeller, TrainingJob
 from mckd_ray.student.seq2seq import Seq2Seq
 from mckd_ray.tasks import TASKS
-from mckd_ray.teacher import make_teacher
+from mckd_ray.teacher import make_labeller
 
 WORDS = [f"{a}{b}" for a in ("ba", "do") for b in ("n", "r", "sh", "t")]
 
@@ -273,6 +273,6 @@ def test_labels_do_not_hang_on_the_batch(tmp_path: Path) -> None:
 def test_a_trained_student_can_be_the_teacher(tmp_path: Path) -> None:
     student = train(make_job(tmp_path, "semantic", "interleaved", token_rows(FRAMES)), tmp_path / "model")
     config = TeacherConfig(engine="student")
-    teacher = make_teacher(config, TASKS["semantic"], checkpoint=tmp_path / "model")
+    teacher = make_labeller(config, TASKS["semantic"], checkpoint=tmp_path / "model")
     examples = [row.example for row in token_rows(FRAMES)]
     assert teacher.label(examples) == student.label(examples)

@@ -9,6 +9,7 @@ import pytest
 from mckd_ray.errors import StoreError
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.reports import reused
 
 STEP = Step("merge", "a step", {"task": "text"})
 HOLD = """
@@ -23,10 +24,35 @@ with Store(sys.argv[1]).lock(sys.argv[2]):
 def test_a_step_has_happened_once_it_is_finished(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.record(STEP.key) is None
-    store.finish(STEP, 10.0, 12.5, {"rows": 3})
+    store.finish(STEP, 10.0, 12.5, {"rows": 3}, store.prepare(STEP))
     record = Store(tmp_path).record(STEP.key)
     assert record is not None
     assert (record.digest, record.seconds, record.facts) == (STEP.digest, 2.5, {"rows": 3})
+
+
+def test_what_stands_on_labels_happens_again_when_they_change(tmp_path: Path) -> None:
+    """Only when they change: a teacher that was asked again and said nothing new changes nothing."""
+    store = Store(tmp_path)
+    label = Step("label", "label", {"task": "text"})
+    train = Step("train", "train", {"task": "text"}, {"labels-0": label})
+    relabel = Step("relabel", "relabel", {"task": "text"}, {"student": train})
+
+    def do(step: Step, **facts: object) -> None:
+        store.finish(step, 0, 1, facts, store.prepare(step))
+
+    do(label, content="old", unanswered=2)
+    do(train)
+    do(relabel)
+    (store.folder(train.key) / "checkpoint").touch()
+    assert reused(store, label) is None, "two inputs have no answer yet"
+    assert [reused(store, step) is not None for step in (train, relabel)] == [True, True]
+    do(label, content="old", unanswered=0)
+    assert [reused(store, step) is not None for step in (label, train, relabel)] == [True, True, True]
+    do(label, content="new")
+    assert [reused(store, step) is not None for step in (label, train, relabel)] == [True, False, True]
+    do(train)
+    assert not (store.folder(train.key) / "checkpoint").exists(), "a student of the old labels was trained on"
+    assert reused(store, relabel) is None
 
 
 def test_files_without_a_record_are_an_unfinished_attempt(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def printed(**changes: Any) -> str:
         "name": "demo",
         "primary": "slot_f1",
         "teacher": "student",
+        "labelling": {},
         "systems": {"teacher": system(70.0), "kd": system(73.2, teacher=3.2), "mckd-2": system(75, teacher=5, kd=1.8)},
         "quality": {"teacher labels": {"slot_f1": 69.9, "coverage": 1.0, "count": 10}},
         "corpus": {"problems": 0, "first_problems": []},

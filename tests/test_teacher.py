@@ -1,4 +1,4 @@
-"""Teachers: the engines that need no language model, and the shots."""
+"""Teachers that label by themselves: replayed and simulated ones."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,12 @@ import pytest
 
 from mckd_ray.config import TeacherConfig
 from mckd_ray.errors import ConfigError, DataError, ModelError
-from mckd_ray.records import Example, Label, Outcome, TrainingRow
+from mckd_ray.records import Example, Label, Outcome
 from mckd_ray.student.base import Labeller
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Task
-from mckd_ray.teacher import make_teacher
+from mckd_ray.teacher import make_labeller
 from mckd_ray.teacher.replay import ReplayTeacher
-from mckd_ray.teacher.shots import draw_shots
 
 TREE = TASKS["constituency"]
 FRAME = TASKS["semantic"]
@@ -27,7 +26,7 @@ CAT_TREE = "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"
 
 
 def simulated(task: Task, gold: dict[str, str], **settings: Any) -> Labeller:
-    return make_teacher(TeacherConfig(engine="simulated", **settings), task, gold=gold)
+    return make_labeller(TeacherConfig(engine="simulated", **settings), task, gold=gold)
 
 
 def read_corpus(folder: Path, task: Task, count: int, split: str = "dev") -> tuple[list[Example], dict[str, str]]:
@@ -128,20 +127,9 @@ def test_an_input_without_gold_is_a_failed_row() -> None:
 
 def test_what_an_engine_needs_and_lacks() -> None:
     with pytest.raises(ConfigError, match="no gold"):
-        make_teacher(TeacherConfig(engine="simulated"), TREE)
+        make_labeller(TeacherConfig(engine="simulated"), TREE)
     with pytest.raises(ModelError, match="needs the checkpoint"):
-        make_teacher(TeacherConfig(engine="student"), TREE)
-
-
-def test_shots_are_drawn_from_the_budget_alike_in_any_order() -> None:
-    budget = [TrainingRow(f"r{index}", ("a",), "", "(X a)") for index in range(20)]
-    shots = draw_shots(budget, 5, seed=1)
-    assert len({shot.id for shot in shots}) == 5
-    assert draw_shots(budget[::-1], 5, seed=1) == shots
-    assert draw_shots(budget, 5, seed=2) != shots
-    assert draw_shots(budget, 0, seed=1) == []
-    with pytest.raises(ConfigError, match="21 shots are more than the labelled budget of 20"):
-        draw_shots(budget, 21, seed=1)
+        make_labeller(TeacherConfig(engine="student"), TREE)
 
 
 BRACKETS = "( ( ( the ) ( cat ) ) ( sleeps ) )"
@@ -174,7 +162,7 @@ def test_replays_what_somebody_has(
 ) -> None:
     path = write(tmp_path / name, row)
     config = TeacherConfig(engine="replay", model=str(path), linearisation="words")
-    (label,) = make_teacher(config, TREE).label([CAT])
+    (label,) = make_labeller(config, TREE).label([CAT])
     assert (label.target, label.outcome) == (target, Outcome.OK)
 
 

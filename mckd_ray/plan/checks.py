@@ -5,9 +5,13 @@ from collections.abc import Callable
 from mckd_ray.config import ExperimentConfig, StudentConfig
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.tasks import TASKS
+from mckd_ray.tasks.base import Task
+from mckd_ray.teacher import engine_name, make_prompts
 
-PROMPTED = ("vllm", "transformers")
+PROMPTED = ("vllm", "openai", "transformers")
 """The engines that prompt a language model with shots."""
+SCRATCH = "scratch"
+"""The model that is trained here, from random weights."""
 
 
 def check(config: ExperimentConfig) -> None:
@@ -46,7 +50,7 @@ def _student_fits(config: ExperimentConfig, key: str, student: StudentConfig) ->
 
 def _budget_is_enough(config: ExperimentConfig) -> None:
     labelled = config.corpus.labelled
-    if config.teacher.engine in ("student", *PROMPTED) and config.teacher.shots > labelled:
+    if engine_name(config.teacher) in ("student", *PROMPTED) and config.teacher.shots > labelled:
         raise ConfigError(
             f"teacher.shots is {config.teacher.shots}, more than the labelled budget; "
             f"set it to at most corpus.labelled, which is {labelled}."
@@ -56,17 +60,37 @@ def _budget_is_enough(config: ExperimentConfig) -> None:
 
 
 def _teacher_has_what_it_needs(config: ExperimentConfig) -> None:
-    teacher = config.teacher
-    if teacher.engine in (*PROMPTED, "replay") and not teacher.model:
-        what = "the file with the pseudolabels" if teacher.engine == "replay" else "a hub name or model folder"
+    teacher, engine = config.teacher, engine_name(config.teacher)
+    if engine in (*PROMPTED, "replay") and not teacher.model:
+        what = "the file with the pseudolabels" if engine == "replay" else "a hub name or model folder"
         raise ConfigError(f"teacher.model is empty, but teacher.engine={teacher.engine} needs {what} there.")
-    if teacher.engine == "student" and not teacher.shots and config.corpus.general is None:
+    if engine == "student" and not teacher.shots and config.corpus.general is None:
         raise ConfigError("teacher.engine=student has nothing to learn from; set teacher.shots or corpus.general.")
     task = TASKS[config.task.kind]
     if teacher.linearisation and teacher.linearisation not in task.linearisations:
         hint = nearest(teacher.linearisation, task.linearisations)
         raise ConfigError(
             f"teacher.linearisation is '{teacher.linearisation}', which task {task.name} does not have.{hint}"
+        )
+    if engine in PROMPTED:
+        _prompts_can_be_written(config, task)
+
+
+def _prompts_can_be_written(config: ExperimentConfig, task: Task) -> None:
+    teacher, engine = config.teacher, engine_name(config.teacher)
+    make_prompts(teacher, task, [])
+    if teacher.model == SCRATCH:
+        student = teacher.student
+        if engine == "openai" or student is None or student.kind != "causal" or config.corpus.general is None:
+            raise ConfigError(
+                "teacher.model=scratch is a language model that is trained here: it needs engine vllm or transformers, "
+                "teacher.student with kind causal, and corpus.general."
+            )
+    if teacher.constrain != "none" and engine != "vllm":
+        raise ConfigError(f"teacher.constrain={teacher.constrain} needs teacher.engine=vllm, and it is {engine}.")
+    if teacher.samples > 1 and not teacher.temperature:
+        raise ConfigError(
+            f"teacher.samples is {teacher.samples} with temperature 0, so all would be the same; raise the temperature."
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from mckd_ray.config import ExperimentConfig, StudentConfig, TrainingConfig
 from mckd_ray.config_file import section_settings
-from mckd_ray.plan.checks import check
+from mckd_ray.plan.checks import SCRATCH, check
 from mckd_ray.plan.identity import located, model_identity
 from mckd_ray.plan.steps import Graph, Scored, Step
+from mckd_ray.teacher import engine_name
 
 BASE_SEED = 0
 """The base student is one checkpoint, whatever the seeds of the students that start from it."""
@@ -111,38 +112,52 @@ class _Planner:
     @cached_property
     def _pool_labels(self) -> Step:
         """Labels 0: the teacher's, of the pool."""
-        labels = self._label("label pool by the teacher", "pool")
+        labels = self._asked_teacher
         self._judge("teacher labels", labels)
         return labels
 
     @property
     def _teacher_labels(self) -> dict[str, Step]:
-        return {split: self._label(f"label {split} by the teacher", split) for split in self.config.plan.evaluate}
+        return dict.fromkeys(self.config.plan.evaluate, self._asked_teacher)
 
-    def _label(self, name: str, split: str) -> Step:
-        teacher = self.config.teacher
-        settings = {"split": split, **section_settings(teacher, leave_out=["student", "model"])}
+    @cached_property
+    def _asked_teacher(self) -> Step:
+        """The teacher's labels of all that it is asked for: one step, so that its engines start once."""
+        teacher, engine = self.config.teacher, engine_name(self.config.teacher)
+        splits = ["pool", *(self.config.plan.evaluate if "teacher" in self.config.plan.systems else ())]
+        settings = {
+            "splits": splits,
+            **section_settings(teacher, leave_out=["student", "model", "template"]),
+            "engine": engine,
+            "model": teacher.model if teacher.model == SCRATCH else model_identity(teacher.model),
+            "template": model_identity(teacher.template),
+        }
         inputs = {"corpus": self.corpus}
-        if teacher.engine == "student":
+        if engine == "student" or teacher.model == SCRATCH:
             inputs["checkpoint"] = self._teacher_student
-            settings = {"split": split, "engine": "student"}
-        elif teacher.model:
-            settings["model"] = model_identity(teacher.model)
-        if teacher.engine == "simulated":
+        if engine == "student":
+            settings = {"splits": splits, "engine": "student"}
+        if engine == "simulated":
             inputs["gold"] = self.gold
-        return self.graph.add(
-            Step("label", name, self._of_task(settings), inputs, {"model": located(teacher.model), **self._labelling})
-        )
+        options = {
+            "model": located(teacher.model),
+            "template": located(teacher.template),
+            "teacher": section_settings(self.config.resources.teacher),
+            **self._labelling,
+        }
+        return self.graph.add(Step("label", "label by the teacher", self._of_task(settings), inputs, options))
 
     @cached_property
     def _teacher_student(self) -> Step:
-        """The student checkpoint that stands in for an LLM: trained on the general domain's gold and the shots."""
+        """The checkpoint that stands in for an LLM: trained on the general domain's gold, a student on shots too."""
         teacher = self.config.teacher
         student = teacher.student or self.config.student.model_copy(update={"base": None})
         parts: list[tuple[dict[str, Any], Step | None]] = []
         if self.config.corpus.general:
             parts.append(({"from": "general"}, None))
-        if teacher.shots:
+        if teacher.model == SCRATCH:  # A language model has seen raw text; the shots stand in its prompts.
+            parts.append(({"from": "raw"}, None))
+        elif teacher.shots:
             shots = {"from": "labelled", "shots": teacher.shots, "seed": teacher.seed, "copies": teacher.shot_weight}
             parts.append((shots, None))
         return self._train("train the teacher", teacher.seed, parts, student.training, student)

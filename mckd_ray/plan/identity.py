@@ -20,7 +20,7 @@ def digest_of(value: object) -> str:
 def model_identity(name: str) -> str:
     """What a model name means: the name itself for one on a hub, a digest of the content for a local file or folder."""
     path = Path(name)
-    if not path.exists():
+    if not name or not path.exists():
         return name
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     total = hashlib.sha256()

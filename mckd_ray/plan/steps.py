@@ -13,7 +13,7 @@ VERSIONS: Mapping[Kind, int] = {
     "corpus": 1,
     "gold": 1,
     "train": 1,
-    "label": 1,
+    "label": 2,
     "relabel": 1,
     "merge": 1,
     "evaluate": 1,

@@ -14,9 +14,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mckd_ray.errors import StoreError
+from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Step
 
 RECORD = "record.json"
+READ = "read.json"
 LEAST_FREE_BYTES = 50 * 1024 * 1024
 
 
@@ -34,11 +36,20 @@ class Record:
     facts: Mapping[str, Any]
     """What the step's own work reports: rows, steps, losses."""
     host: str
+    read: Mapping[str, str]
+    """The edition of each input, by role, that it was made from."""
+    edition: str
+    """Changes with the result where that may change without the identity: with answers that came only later."""
 
     @property
     def seconds(self) -> float:
         """How long it took."""
         return self.ended - self.started
+
+    @property
+    def unanswered(self) -> int:
+        """How many inputs may get an answer if they are asked again."""
+        return int(self.facts.get("unanswered", 0))
 
 
 class Store:
@@ -64,14 +75,48 @@ class Store:
                 f"{path}: is not a step's record ({error}); delete the folder to run the step again."
             ) from error
 
-    def finish(self, step: Step, started: float, ended: float, facts: Mapping[str, Any]) -> Record:
-        """Declare that `step` has happened: its files are all in place, and now its record is too."""
+    def editions(self, step: Step) -> dict[str, str]:
+        """The editions of a step's inputs as they are in the store now, by role."""
+        records = {role: self.record(need.key) for role, need in step.inputs.items()}
+        return {role: "" if record is None else record.edition for role, record in records.items()}
+
+    def finish(
+        self, step: Step, started: float, ended: float, facts: Mapping[str, Any], read: Mapping[str, str]
+    ) -> Record:
+        """Declare that `step` has happened: its files are all in place, and now its record is too.
+
+        `read`: the editions of its inputs. `facts` may hold a digest of the `content`, where that can change.
+        """
         inputs = {role: need.digest for role, need in step.inputs.items()}
+        changing = [facts.get("content", ""), *(read[role] for role in sorted(read))]
         record = Record(
-            step.kind, step.name, step.digest, step.settings, inputs, started, ended, facts, platform.node()
+            step.kind,
+            step.name,
+            step.digest,
+            step.settings,
+            inputs,
+            started,
+            ended,
+            facts,
+            platform.node(),
+            read,
+            digest_of(changing) if any(changing) else "",
         )
         write_json(self.folder(step.key) / RECORD, asdict(record))
         return record
+
+    def prepare(self, step: Step) -> dict[str, str]:
+        """Make the folder of a step ready for its work, and return the editions of its inputs.
+
+        What an earlier attempt left stays, unless it was made from other editions.
+        """
+        folder, read = self.folder(step.key), self.editions(step)
+        marker = folder / READ
+        if folder.exists() and (not marker.exists() or json.loads(marker.read_text(encoding="utf-8")) != read):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(marker, read)
+        return read
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

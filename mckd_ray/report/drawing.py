@@ -8,6 +8,7 @@ from rich.text import Text
 
 from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.reports import reused
 
 
 def waves(graph: Graph) -> list[list[Step]]:
@@ -21,7 +22,7 @@ def waves(graph: Graph) -> list[list[Step]]:
 
 def draw(graph: Graph, store: Store, name: str) -> RenderableType:
     """The plan called `name`: a filled dot is a step that has happened, an empty one is left to do."""
-    done = {step.digest for step in graph.steps if store.record(step.key) is not None}
+    done = {step.digest for step in graph.steps if reused(store, step) is not None}
     kinds = Counter(step.kind for step in graph.steps)
     summary = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mckd_ray.report.preview import spent
+
 PROBLEMS_NAMED = 5
 
 
@@ -15,6 +17,12 @@ def result_table(result: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_systems(result)]
     if result["teacher"] == "simulated":
         parts.append(Text("The teacher is simulated: gold with noise. Its figures say nothing about a real teacher."))
+    if "teacher" in result["labelling"]:
+        parts.append(Text(spent(result["labelling"]["teacher"])))
+    if result["labelling"].get("unanswered"):
+        parts.append(
+            Text(f"{result['labelling']['unanswered']} inputs got no answer; the next run asks again.", "yellow")
+        )
     quality = {name: scores for name, scores in result["quality"].items() if scores["count"]}
     if quality:
         title = f"Quality of the pool's labels: {result['primary'].replace('_', ' ')}, %"

@@ -14,6 +14,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from mckd_ray.plan.checks import PROMPTED
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report, failed, reused
@@ -24,33 +25,51 @@ MOST_TASK_DEATHS = 3
 POLL_S = 0.3
 
 Watch = Callable[[Mapping[str, Report]], None]
+Pool = Sequence[ActorHandle[Any]]
 
 
 def dispatch(
-    steps: Sequence[Step], known: Mapping[str, Report], store: Store, pool: Sequence[ActorHandle[Any]], watch: Watch
+    steps: Sequence[Step], known: Mapping[str, Report], store: Store, start_pool: Callable[[], Pool], watch: Watch
 ) -> dict[str, Report]:
     """Run `steps`, inputs before what needs them, and return the report of each by digest, with the `known` ones.
 
     `known` holds the reports of the steps that have happened before. `watch` is called a few times a second with the
-    reports so far.
+    reports so far. The pool of labelling actors is started when the first step needs it, and not before the prompted
+    teachers are done: both may want all GPUs.
     """
     arguments: dict[str, Any] = dict(known)
     slot = {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
-    running: dict[ray.ObjectRef[Any], str] = {}
-    for step in steps:
-        needs = [arguments[need.digest] for need in step.inputs.values()]
-        task = _execute.options(name=step.name, resources=slot if step.kind == "train" else {})
-        reference = task.remote(_Order(step, store.root, pool), *needs)
-        arguments[step.digest] = reference
-        running[reference] = step.digest
-    reports = dict(known)
-    while running:
+    waiting, running = list(steps), dict[ray.ObjectRef[Any], Step]()
+    reports, pool = dict(known), None
+    while waiting or running:
+        asking = any(is_asking(step) for step in [*waiting, *running.values()])
+        for step in list(waiting):
+            if (uses_pool(step) and asking) or not all(need.digest in arguments for need in step.inputs.values()):
+                continue
+            waiting.remove(step)
+            if uses_pool(step) and pool is None:
+                pool = start_pool()
+            needs = [arguments[need.digest] for need in step.inputs.values()]
+            task = _execute.options(name=step.name, resources=slot if step.kind == "train" else {})
+            reference = task.remote(_Order(step, store.root, pool or ()), *needs)
+            arguments[step.digest] = reference
+            running[reference] = step
         ready, _ = ray.wait(list(running), timeout=POLL_S)
         for reference in ready:
-            digest = running.pop(reference)
+            digest = running.pop(reference).digest
             reports[digest] = _get(reference, digest)
         watch(reports)
     return reports
+
+
+def is_asking(step: Step) -> bool:
+    """Whether a step asks a prompted teacher."""
+    return step.kind == "label" and step.settings["engine"] in PROMPTED
+
+
+def uses_pool(step: Step) -> bool:
+    """Whether a step's inputs are labelled by the pool of labelling actors."""
+    return step.kind == "relabel" or (step.kind == "label" and not is_asking(step))
 
 
 def _get(reference: "ray.ObjectRef[Any]", digest: str) -> Report:
@@ -65,7 +84,7 @@ def _get(reference: "ray.ObjectRef[Any]", digest: str) -> Report:
 class _Order:
     step: Step
     root: Path
-    pool: Sequence[ActorHandle[Any]]
+    pool: Pool
 
 
 @ray.remote(num_cpus=0, max_retries=MOST_TASK_DEATHS)
@@ -79,16 +98,15 @@ def _execute(order: _Order, *needs: Report) -> Report:
         return report or _work(step, store, order.pool)
 
 
-def _work(step: Step, store: Store, pool: Sequence[ActorHandle[Any]]) -> Report:
-    from mckd_ray.runner.work import WORK, Job
+def _work(step: Step, store: Store, pool: Pool) -> Report:
+    from mckd_ray.runner.work import WORK, job_of
 
     folder, started = store.folder(step.key), time.time()
-    folder.mkdir(parents=True, exist_ok=True)
-    inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
+    read = store.prepare(step)
     try:
-        facts = WORK[step.kind](Job(step.key, step.settings, step.options, inputs, folder, pool))
+        facts = WORK[step.kind](job_of(step, store, pool))
     except Exception as error:  # Whatever it is, it ends this step and not the run; the traceback stays with the step.
         (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return failed(step.digest, error, started, time.time() - started)
-    record = store.finish(step, started, time.time(), facts)
+    record = store.finish(step, started, time.time(), facts, read)
     return Report(step.digest, "done", record.started, record.seconds)

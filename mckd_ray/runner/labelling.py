@@ -13,13 +13,11 @@ from ray.exceptions import RayActorError
 from mckd_ray import student
 from mckd_ray.config import LabellingResources, TeacherConfig
 from mckd_ray.errors import StepError
-from mckd_ray.plan.checks import PROMPTED
-from mckd_ray.records import Example, Gold, Label, TrainingRow, read_rows, write_rows
+from mckd_ray.records import Example, Gold, Label, read_rows, write_rows
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.student.base import Labeller
 from mckd_ray.tasks import TASKS
-from mckd_ray.teacher import make_teacher
-from mckd_ray.teacher.shots import draw_shots
+from mckd_ray.teacher import make_labeller
 
 MOST_ATTEMPTS = 4
 """How often a chunk is given out before the step fails: the model itself may be what kills the actors."""
@@ -41,26 +39,17 @@ class StudentLabeller:
 
 @dataclass(frozen=True)
 class TeacherLabeller:
-    """A teacher as a labeller. `gold` is given to a simulated teacher only, which corrupts it."""
+    """A teacher that labels by itself. `gold` is given to a simulated teacher only, which corrupts it."""
 
     config: TeacherConfig
     task: str
-    labelled: Path
-    """The labelled budget, from which its shots are drawn."""
     checkpoint: Path | None
-    gold: Path | None
+    gold: tuple[Path, ...]
 
     def load(self) -> Labeller:
-        """Start the engine."""
-        task = TASKS[self.task]
-        shots = [(row.example, row.target) for row in self._shots()]
-        gold = None if self.gold is None else {row.id: row.target for row in read_rows(self.gold, Gold)}
-        return make_teacher(self.config, task, shots, self.checkpoint, gold)
-
-    def _shots(self) -> list[TrainingRow]:
-        if self.config.engine not in PROMPTED:
-            return []
-        return draw_shots(read_rows(self.labelled, TrainingRow), self.config.shots, self.config.seed)
+        """Make the teacher."""
+        gold = {row.id: row.target for file in self.gold for row in read_rows(file, Gold)}
+        return make_labeller(self.config, TASKS[self.task], self.checkpoint, gold or None)
 
 
 LabellerSource = StudentLabeller | TeacherLabeller

