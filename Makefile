@@ -44,7 +44,7 @@ demo: install
 	$(BIN)/mckd run configs/demo.yaml
 
 test: install-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 lint: install-dev
 	$(BIN)/ruff check
