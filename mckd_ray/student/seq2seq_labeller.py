@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mckd_ray.records import Example, Label, Outcome
-from mckd_ray.student.answers import read_answer
 from mckd_ray.student.base import Labeller
 from mckd_ray.student.endings import Endings
 from mckd_ray.student.generation import FreeWriter, LegalWriter, Tries, Writer, write
 from mckd_ray.student.pieces import Pieces
+from mckd_ray.tasks.answers import read_answer
 from mckd_ray.tasks.base import Inventory, Linearisation
 
 BATCH = 64

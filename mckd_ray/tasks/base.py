@@ -152,12 +152,21 @@ class Task(ABC):
         """Scores of parts of the annotation, such as each slot, from the same sum; empty where the task has none."""
         return {}
 
+    def agreement(self, candidates: Sequence[str], example: Example) -> list[float]:
+        """For each candidate, how many of the others agree with it: the sum of its scores (0 to 1) against them."""
+        return [
+            sum(
+                self.example_value(self.counts(other, one, example)) / 100
+                for place, other in enumerate(candidates)
+                if place != index
+            )
+            for index, one in enumerate(candidates)
+        ]
+
     def consensus(self, candidates: Sequence[str], example: Example) -> int:
         """The index of the candidate that agrees best with the others under the task's own score.
 
         Minimum Bayes risk; ties go to the first, so order candidates by confidence.
         """
-        agreement = [
-            sum(self.example_value(self.counts(other, one, example)) for other in candidates) for one in candidates
-        ]
+        agreement = self.agreement(candidates, example)
         return max(range(len(candidates)), key=lambda index: agreement[index])

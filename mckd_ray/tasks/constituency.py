@@ -12,6 +12,7 @@ from mckd_ray.tasks.base import Counts, Linearisation, TagScheme, Task
 from mckd_ray.tasks.bracket_scores import evalb_counts, unlabelled_counts
 from mckd_ray.tasks.brackets import LabelledWordsLinearisation, WordsLinearisation
 from mckd_ray.tasks.rows import read_id, read_text, read_words
+from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.tree_tags import TagsLinearisation, TreeTags
 from mckd_ray.tasks.trees import Tree, check_labels, check_leaves, read_tree, strip_root
 
@@ -29,7 +30,12 @@ class Constituency(Task):
     name: ClassVar[str] = "constituency"
     linearisations: ClassVar[Mapping[str, Linearisation]] = {
         linearisation.name: linearisation
-        for linearisation in (WordsLinearisation(), LabelledWordsLinearisation(), TagsLinearisation())
+        for linearisation in (
+            WordsLinearisation(),
+            LabelledWordsLinearisation(),
+            TagsLinearisation(),
+            InterleavedTags(),
+        )
     }
     tags: ClassVar[TagScheme | None] = TreeTags()
     metrics: ClassVar[tuple[str, ...]] = (

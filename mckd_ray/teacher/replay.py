@@ -14,11 +14,11 @@ from typing import Any
 
 from mckd_ray.errors import ConfigError, DataError, nearest
 from mckd_ray.records import Example, Label, Outcome
-from mckd_ray.student.answers import read_answer
 from mckd_ray.student.base import Labeller
+from mckd_ray.tasks.answers import read_answer
 from mckd_ray.tasks.base import Linearisation, Task
+from mckd_ray.tasks.prompts import LINEARISATIONS
 from mckd_ray.teacher import Commission
-from mckd_ray.teacher.prompts import LINEARISATIONS
 
 logger = logging.getLogger(__name__)
 _NAMED = 5
