@@ -6,7 +6,6 @@ in the task's own row format; as a linearised string in `output`; or as the meth
 """
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,6 @@ from mckd_ray.tasks.answers import read_answer
 from mckd_ray.tasks.base import Linearisation, Task
 from mckd_ray.tasks.prompts import LINEARISATIONS
 from mckd_ray.teacher import Commission
-
-logger = logging.getLogger(__name__)
-_NAMED = 5
-"""How many of the inputs without a row are named."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +48,8 @@ class ReplayTeacher(Labeller):
                 raise DataError(f"{where}: {error}") from error
 
     def label(self, examples: Sequence[Example]) -> list[Label]:
-        """One label for each example; an input without a row is a failed row, and a warning says how many there are."""
-        report = self.missing(examples)
-        if report:
-            logger.warning(report)
+        """One label for each example; an input without a row is a failed row."""
         return [self._label(example) for example in examples]
-
-    def missing(self, examples: Sequence[Example]) -> str:
-        """How many of `examples` have no row, and the ids of the first; empty if none."""
-        ids = [example.id for example in examples if self._find(example) is None]
-        if not ids:
-            return ""
-        more = ", ..." if len(ids) > _NAMED else ""
-        return f"{self._path} has no row for {len(ids)} of {len(examples)} inputs: {', '.join(ids[:_NAMED])}{more}"
 
     def _find(self, example: Example) -> _Answer | None:
         return self._by_id.get(example.id) or self._by_text.get(_key(example.source))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mckd_ray.errors import ModelError
+from mckd_ray.errors import DataError, ModelError
 from mckd_ray.records import Answer
 from mckd_ray.teacher import EngineOrder
 from mckd_ray.teacher.constraints import BACKEND, Constraint
@@ -31,6 +31,7 @@ class VllmEngine(Engine):
 
     def __init__(self, engine: Any, order: EngineOrder) -> None:
         """`engine`: a `vllm.LLMEngine`."""
+        import torch
         import vllm
         from vllm.sampling_params import RequestOutputKind
 
@@ -43,7 +44,8 @@ class VllmEngine(Engine):
         self._sampling: dict[str, Any] = {
             "n": config.samples,
             "temperature": config.temperature,
-            "seed": config.seed,
+            # Without a GPU, a request's own seed kills vLLM 0.32's engine; there, the engine's own seed must do.
+            "seed": config.seed if torch.cuda.is_available() else None,
             "max_tokens": config.max_new_tokens,
             "logprobs": 0,
             "stop": None if self._fitted.chat else [order.prompts.stop],
@@ -70,7 +72,7 @@ class VllmEngine(Engine):
             return self._fitted.too_long(request, pieces)
         try:
             self._engine.add_request(request.key, tokens_input(pieces), self._how(request))
-        except ValueError as error:
+        except (ValueError, DataError) as error:
             return Answer(request.key, failure=f"vLLM refused the request: {error}")
         self._shots[request.key] = shots
         return None
