@@ -30,8 +30,21 @@ def summary(seen: Mapping[str, Any]) -> list[Text]:
 def labelled(facts: Mapping[str, Any]) -> RenderableType:
     """What a whole labelling step left."""
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in facts["outcomes"].items() if count)
-    lines = [f"{facts['rows']} inputs: {outcomes}.", facts["labels"]]
-    return Group(*map(Text, [*lines[:1], *([spent(facts["teacher"])] if "teacher" in facts else []), *lines[1:]]))
+    return Group(Text(f"{facts['rows']} inputs: {outcomes}."), *labelling_notes(facts), Text(facts["labels"]))
+
+
+def labelling_notes(facts: Mapping[str, Any]) -> list[Text]:
+    """What a labelling step took, and which inputs it could not label."""
+    notes = []
+    if "teacher" in facts:
+        notes.append(Text(spent(facts["teacher"])))
+    if facts.get("first_failed"):
+        count, named = facts["outcomes"]["failed"], facts["first_failed"]
+        more = f"; the first {len(named)}" if count > len(named) else ""
+        again = f" ({facts['unanswered']} are asked again on the next run)" if facts.get("unanswered") else ""
+        notes.append(Text(f"The teacher gave no label for {count} inputs{again}{more}:", "yellow"))
+        notes += [Text(f"  {line}") for line in named]
+    return notes
 
 
 def spent(facts: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mckd_ray.report.preview import spent
+from mckd_ray.report.preview import labelling_notes
 
 PROBLEMS_NAMED = 5
 
@@ -17,12 +17,7 @@ def result_table(result: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_systems(result)]
     if result["teacher"] == "simulated":
         parts.append(Text("The teacher is simulated: gold with noise. Its figures say nothing about a real teacher."))
-    if "teacher" in result["labelling"]:
-        parts.append(Text(spent(result["labelling"]["teacher"])))
-    if result["labelling"].get("unanswered"):
-        parts.append(
-            Text(f"{result['labelling']['unanswered']} inputs got no answer; the next run asks again.", "yellow")
-        )
+    parts += labelling_notes(result["labelling"])
     quality = {name: scores for name, scores in result["quality"].items() if scores["count"]}
     if quality:
         title = f"Quality of the pool's labels: {result['primary'].replace('_', ' ')}, %"

@@ -23,7 +23,7 @@ from mckd_ray.plan.checks import PROMPTED
 from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Kind, Step
 from mckd_ray.plan.store import Store, write_json
-from mckd_ray.records import Answer, Example, Gold, Label, TrainingRow, read_rows, write_rows
+from mckd_ray.records import Answer, Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
 from mckd_ray.runner.asking import PromptedTeacher
 from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool
 from mckd_ray.runner.progress import ProgressWriter
@@ -34,6 +34,8 @@ from mckd_ray.tasks import TASKS
 from mckd_ray.teacher.answers import AnswerBook, sampling
 
 LABELS = "labels.parquet"
+NAMED = 5
+"""How many of the inputs that got no label a record names."""
 Facts = dict[str, Any]
 
 
@@ -185,7 +187,8 @@ def merge_labels(job: Job) -> Facts:
 
 def _write_labels(job: Job, labels: Sequence[Label]) -> Facts:
     write_rows(job.folder / LABELS, Label, labels)
-    return {"rows": len(labels), "outcomes": outcome_counts(labels)}
+    failed = [f"{label.id}: {label.reason}" for label in labels if label.outcome is Outcome.FAILED]
+    return {"rows": len(labels), "outcomes": outcome_counts(labels), "first_failed": failed[:NAMED]}
 
 
 def evaluate_labels(job: Job) -> Facts:

@@ -1,4 +1,4 @@
-"""Students: the two kinds, and any trained student by its folder."""
+"""Students: the three kinds, and any trained student by its folder."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from mckd_ray.errors import ConfigError, ModelError, nearest
 if TYPE_CHECKING:
     from mckd_ray.student.base import Labeller, StudentKind
 
-KINDS = ("seq2seq", "tagger")
+KINDS = ("seq2seq", "tagger", "causal")
 CARD = "student.json"
 
 
@@ -23,6 +23,10 @@ def kind(name: str) -> "StudentKind":
         from mckd_ray.student.seq2seq import Seq2Seq
 
         return Seq2Seq()
+    if name == "causal":
+        from mckd_ray.student.causal import Causal
+
+        return Causal()
     raise ConfigError(f"student.kind={name} is not a kind of student.{nearest(name, KINDS)}")
 
 
