@@ -10,6 +10,7 @@ complete. Each arm has an engine and a process of its own; arms take turns.
 """
 
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -36,6 +37,8 @@ from mckd_ray.teacher.answers import AnswerBook
 TASK = TASKS["constituency"]
 SHOTS, NEW_TOKENS, CONTEXT = 4, 32, 2048
 TARGET = 0.95
+RAY_NICENESS = 15
+"""That of Ray's workers; the bare engine gets the same, so that what else runs on the machine slows both alike."""
 Rows = Sequence[tuple[Example, str]]
 
 
@@ -56,7 +59,9 @@ def save_model(folder: Path, texts: Sequence[str]) -> Path:
 def teacher(folder: Path, labelled: Path, **settings: Any) -> PromptedTeacher:
     """Our teacher on the model in `folder`; greedy."""
     resources = TeacherResources(prefix_caching=settings.pop("prefix_caching", True))
-    config = TeacherConfig(engine="vllm", model=str(folder), shots=SHOTS, **{"max_new_tokens": NEW_TOKENS, **settings})
+    config = TeacherConfig(
+        engine="vllm", model=str(folder), dtype="float32", shots=SHOTS, **{"max_new_tokens": NEW_TOKENS, **settings}
+    )
     return PromptedTeacher(config, resources, TASK.name, labelled, None)
 
 
@@ -69,14 +74,14 @@ def ours(asked: PromptedTeacher, examples: Sequence[Example]) -> tuple[float, fl
 
 
 def _generate(model: str, prompts: Sequence[str], at_once: int, pipe: Any) -> None:
-    import os
-
+    os.nice(RAY_NICENESS)
     from mckd_ray.teacher.vllm_engine import CPU_ENVIRONMENT
 
     os.environ.update(CPU_ENVIRONMENT if not torch.cuda.is_available() else {})
     from vllm import LLM, SamplingParams
 
-    engine = LLM(model, enable_prefix_caching=True, enforce_eager=not torch.cuda.is_available(), seed=1)
+    eager = not torch.cuda.is_available()
+    engine = LLM(model, dtype="float32", enable_prefix_caching=True, enforce_eager=eager, seed=1)
     sampling = SamplingParams(temperature=0, max_tokens=NEW_TOKENS, logprobs=0, stop=["\n"], seed=1)
     started = time.perf_counter()
     for start in range(0, len(prompts), at_once):
@@ -104,7 +109,8 @@ def median(measure: Callable[[], float], repeats: int) -> float:
 def main() -> int:
     """Measure each arm; 0 if ours keeps up with the bare engine."""
     options = arguments("Throughput of a vLLM teacher.").parse_args()
-    sizes, repeats, single = ((200,), 1, 20) if options.quick else ((1000, 4000), 3, 100)
+    sizes, repeats, single = ((300,), 1, 20) if options.quick else ((1000, 4000), 3, 100)
+    os.environ["OMP_NUM_THREADS"] = "1"  # For the processes of both sides.
     claims = Claims("teacher_throughput")
     rows = [TASK.read(row) for row in general_rows(TASK.name, max(sizes) + 100, seed=5)]
     labelled = [TrainingRow(one.id, one.tokens, one.text, str(gold)) for one, gold in rows[:50]]

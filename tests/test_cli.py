@@ -8,7 +8,11 @@ import pytest
 from mckd_ray.cli import main
 
 ROOT = Path(__file__).parent.parent
-CONFIG = "task: {kind: constituency}\ncorpus: {format: builtin, pool: 50, dev: 5, test: 5}\n"
+CONFIG = """
+task: {kind: constituency}
+corpus: {format: builtin, pool: 50, dev: 5, test: 5}
+teacher: {engine: student}
+"""
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_a_language_model_of_ours_sees_no_label_of_the_budget_but_in_its_prompts
     student = {"kind": "causal", "linearisation": "interleaved"}
     found = graph(teacher={"engine": "vllm", "model": "scratch", "linearisation": "interleaved", "student": student})
     (train,), (label,) = named(found, "train the teacher"), named(found, "label by the teacher")
-    assert train.settings["data"] == [{"from": "general"}, {"from": "raw"}]
+    assert train.settings["data"] == [{"from": "general"}, {"from": "pool"}]
     assert label.inputs["checkpoint"] is train
     assert label.settings["splits"] == ["pool", "test"]
 

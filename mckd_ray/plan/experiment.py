@@ -156,7 +156,7 @@ class _Planner:
         if self.config.corpus.general:
             parts.append(({"from": "general"}, None))
         if teacher.model == SCRATCH:  # A language model has seen raw text; the shots stand in its prompts.
-            parts.append(({"from": "raw"}, None))
+            parts.append(({"from": "pool"}, None))
         elif teacher.shots:
             shots = {"from": "labelled", "shots": teacher.shots, "seed": teacher.seed, "copies": teacher.shot_weight}
             parts.append((shots, None))

@@ -17,7 +17,7 @@ def training_rows(parts: Sequence[Part], inputs: Mapping[str, Path]) -> list[Tra
 
     `labels`: the usable labels of input `labels-<number of the part>`, of some `partitions` `of` P, or all;
     `labelled`: the labelled budget, or the `shots` drawn from it by `seed`, each counting `copies` times;
-    `general`: gold of the general domain; `raw`: raw text without targets.
+    `general`: gold of the general domain; `pool`: the pool without targets; `raw`: all raw text without targets.
     """
     rows: list[TrainingRow] = []
     for number, part in enumerate(parts):
@@ -55,9 +55,9 @@ def _general(_: Part, inputs: Mapping[str, Path], __: int) -> list[TrainingRow]:
     return read_rows(inputs["corpus"] / "general.parquet", TrainingRow)
 
 
-def _raw(_: Part, inputs: Mapping[str, Path], __: int) -> list[TrainingRow]:
-    examples = read_rows(inputs["corpus"] / "raw.parquet", Example)
+def _raw(part: Part, inputs: Mapping[str, Path], _: int) -> list[TrainingRow]:
+    examples = read_rows(inputs["corpus"] / f"{part['from']}.parquet", Example)
     return [TrainingRow(example.id, example.tokens, example.text, "") for example in examples]
 
 
-_READERS = {"labels": _labels, "labelled": _labelled, "general": _general, "raw": _raw}
+_READERS = {"labels": _labels, "labelled": _labelled, "general": _general, "pool": _raw, "raw": _raw}

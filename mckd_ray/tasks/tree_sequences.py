@@ -1,7 +1,12 @@
-"""Trees with one tag a token, each behind its token: what a language model that goes on with a text can align."""
+"""Trees with one tag a token, written among the tokens: what a language model that goes on with a text can align.
+
+A tag stands one token late, so that whoever writes it has just written the token after its own: a small model that
+reads from left to right parses much better so.
+"""
 
 from collections.abc import Hashable, Iterable, Sequence
 from difflib import SequenceMatcher
+from itertools import zip_longest
 from typing import ClassVar, cast
 
 from mckd_ray.errors import LinearisationError
@@ -15,22 +20,24 @@ Pairs = list[tuple[str, str]]
 
 
 class InterleavedTags(Linearisation):
-    """`TOKEN1 TAG1 ... TOKENn TAGn`, with the tags of the linearisation `tags`."""
+    """`TOKEN1 TOKEN2 TAG1 TOKEN3 TAG2 ... TOKENn TAGn-1 TAGn`, with the tags of the linearisation `tags`."""
 
     name: ClassVar[str] = "interleaved"
     tags = TagsLinearisation()
 
     def linearise(self, target: str, example: Example) -> str:
-        """Each token of the tree `target` and its tag, with single spaces between."""
-        pairs = zip(example.tokens, self.tags.linearise(target, example).split(" "), strict=True)
-        return " ".join(symbol for pair in pairs for symbol in pair)
+        """The tokens of the tree `target` and their tags, with single spaces between."""
+        *tags, last = self.tags.linearise(target, example).split(" ")
+        pairs = zip(example.tokens[1:], tags, strict=True)
+        return " ".join([example.tokens[0], *(symbol for pair in pairs for symbol in pair), last])
 
     def parse(self, text: str, example: Example) -> str:
         """The tree that the tags make; every token must be in its place. Raises LinearisationError."""
-        symbols = text.split(" ")
-        if tuple(symbols[::2]) != example.tokens:
+        first, *symbols = text.split(" ")
+        size = 2 * len(example.tokens) - 2
+        if (first, *symbols[:size:2]) != example.tokens:
             raise LinearisationError("the words between the tags are not the tokens of the input")
-        return self.tags.parse(" ".join(symbols[1::2]), example)
+        return self.tags.parse(" ".join([*symbols[1:size:2], *symbols[size:]]), example)
 
     def repair(self, text: str, example: Example) -> str:
         """What `parse` says if it can, else the tree of the tags whose words are aligned with the tokens."""
@@ -48,34 +55,36 @@ class InterleavedTags(Linearisation):
         return self.tags.inventory(rows)
 
     def legal(self, example: Example, inventory: Inventory) -> LegalSymbols:
-        """Each token, and a tag with which the tags can still become one tree."""
+        """The tokens, and tags with which they can still become one tree."""
         return LegalInterleaved(example.tokens, self.tags.legal(example, inventory))
 
 
 class LegalInterleaved(LegalSymbols):
-    """Tokens and legal tags in turn. A state is that of the tags, how many stand, and whether a tag is due."""
+    """Tokens, and legal tags one token late. A state is that of the tags, how many stand, and how many tokens do."""
 
     def __init__(self, tokens: Sequence[str], tags: LegalSymbols) -> None:
         """`tags`: the language of the tags alone."""
         self._tokens, self._tags = tokens, tags
-        self.start: Hashable = (tags.start, 0, False)
+        self.start: Hashable = (tags.start, 0, 0)
 
     def allowed(self, state: Hashable) -> tuple[str, ...]:
         """The next token, or the tags that may follow it."""
-        tags, count, due = cast("tuple[Hashable, int, bool]", state)
-        if due:
-            return self._tags.allowed(tags)
-        return tuple(self._tokens[count : count + 1])
+        tags, count, words = cast("tuple[Hashable, int, int]", state)
+        return (self._tokens[words],) if self._word_is_due(count, words) else self._tags.allowed(tags)
 
     def complete(self, state: Hashable) -> bool:
         """Whether each token has its tag."""
-        tags, _, due = cast("tuple[Hashable, int, bool]", state)
-        return not due and self._tags.complete(tags)
+        return self._tags.complete(cast("tuple[Hashable, int, int]", state)[0])
 
     def advance(self, state: Hashable, symbol: str) -> Hashable:
         """The state after `symbol`."""
-        tags, count, due = cast("tuple[Hashable, int, bool]", state)
-        return (self._tags.advance(tags, symbol), count + 1, False) if due else (tags, count, True)
+        tags, count, words = cast("tuple[Hashable, int, int]", state)
+        if self._word_is_due(count, words):
+            return tags, count, words + 1
+        return self._tags.advance(tags, symbol), count + 1, words
+
+    def _word_is_due(self, count: int, words: int) -> bool:
+        return words < min(count + 2, len(self._tokens))
 
 
 def _is_tag(piece: str) -> bool:
@@ -84,17 +93,10 @@ def _is_tag(piece: str) -> bool:
 
 
 def _read_pairs(pieces: Sequence[str]) -> Pairs:
-    """Each written word with the tag right after it, or X. What looks like a tag is a word where no tag is due."""
-    pairs: Pairs = []
-    waiting = False
-    for piece in pieces:
-        if waiting and _is_tag(piece):
-            pairs[-1] = (pairs[-1][0], piece)
-            waiting = False
-        else:
-            pairs.append((piece, UNLABELLED))
-            waiting = True
-    return pairs
+    """Each written word with its tag: the first tag is the first word's, and so on; X where there is none."""
+    words = [piece for piece in pieces if not _is_tag(piece)]
+    tags = [piece for piece in pieces if _is_tag(piece)]
+    return list(zip_longest(words, tags[: len(words)], fillvalue=UNLABELLED))
 
 
 def _aligned(pairs: Pairs, tokens: Sequence[str]) -> list[str]:

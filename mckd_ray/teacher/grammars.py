@@ -90,7 +90,12 @@ def _tree_tags(linearisation: TagsLinearisation, example: Example, inventory: In
 
 @grammar.register
 def _interleaved_tree_tags(linearisation: InterleavedTags, example: Example, inventory: Inventory) -> str:
-    words = [f"{' ' if place else ''}{token}" for place, token in enumerate(example.tokens)]
+    first, *others = example.tokens
+    words = [
+        f"{first} {others[0]}" if others else first,
+        *(f" {token}" for token in others[1:]),
+        *([""] if others else []),
+    ]
     return _sides(linearisation.tags, example, inventory, words)
 
 

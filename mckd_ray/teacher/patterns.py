@@ -60,7 +60,8 @@ def _tree_tags(linearisation: TagsLinearisation, example: Example, inventory: In
 @pattern.register
 def _interleaved_tree_tags(linearisation: InterleavedTags, example: Example, inventory: Inventory) -> str:
     tag = _tree_tag(inventory)
-    return _line(" ".join(f"{_escaped(token)} {tag}" for token in example.tokens))
+    first, *others = (_escaped(token) for token in example.tokens)
+    return _line(" ".join([first, *(f"{token} {tag}" for token in others), tag]))
 
 
 @pattern.register

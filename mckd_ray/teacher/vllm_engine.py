@@ -125,6 +125,7 @@ def make(order: EngineOrder) -> Engine:
         os.environ.update(CPU_ENVIRONMENT)
     from vllm import EngineArgs, LLMEngine
     from vllm.config import StructuredOutputsConfig
+    from vllm.usage.usage_lib import UsageContext
 
     config, resources = order.config, order.resources
     eager = not on_gpu if resources.enforce_eager is None else resources.enforce_eager
@@ -142,7 +143,8 @@ def make(order: EngineOrder) -> Engine:
             structured_outputs_config=StructuredOutputsConfig(backend=BACKEND),
             disable_log_stats=True,
         )
-        engine = LLMEngine.from_engine_args(arguments)
+        # As `vllm.LLM` does: batches are sized for throughput.
+        engine = LLMEngine.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"teacher.model '{order.model}' can't be loaded by vLLM: {reason}") from error
