@@ -16,7 +16,7 @@ from typing import Any
 from common import Claims, arguments, machine
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("demo", "craft-cpu", "ptb-cpu", "atis-cpu", "snips-cpu")
+NAMES = ("demo", "builtin-cpu", "craft-cpu", "ptb-cpu", "atis-cpu", "snips-cpu")
 MINUTES = 15
 GAIN = 5
 """What MCKD-3 must gain over the teacher in the demo."""

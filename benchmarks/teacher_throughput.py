@@ -62,7 +62,7 @@ def teacher(folder: Path, labelled: Path, **settings: Any) -> PromptedTeacher:
     config = TeacherConfig(
         engine="vllm", model=str(folder), dtype="float32", shots=SHOTS, **{"max_new_tokens": NEW_TOKENS, **settings}
     )
-    return PromptedTeacher(config, resources, TASK.name, labelled, None)
+    return PromptedTeacher(config, resources, TASK.name, labelled, labelled, None)
 
 
 def ours(asked: PromptedTeacher, examples: Sequence[Example]) -> tuple[float, float]:

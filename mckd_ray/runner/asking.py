@@ -37,6 +37,8 @@ class PromptedTeacher:
     task: str
     labelled: Path
     """The labelled budget: all that its prompts may show."""
+    general: Path
+    """Gold of the general domain, whose names constrained answers may use."""
     checkpoint: Path | None
     """The model, where it has been trained here."""
 
@@ -46,7 +48,9 @@ class PromptedTeacher:
 
     def prompts(self) -> Prompts:
         """Its prompts."""
-        return make_prompts(self.config, TASKS[self.task], [(row.example, row.target) for row in self.rows()])
+        rows = self.rows(), read_rows(self.general, TrainingRow) if self.config.constrain != "none" else []
+        labelled, known = ([(row.example, row.target) for row in some] for some in rows)
+        return make_prompts(self.config, TASKS[self.task], labelled, known)
 
     def start(self) -> Engine:
         """Load the model."""

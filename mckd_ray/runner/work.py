@@ -143,8 +143,8 @@ def teacher_of(job: Job) -> PromptedTeacher | TeacherLabeller:
     checkpoint = job.inputs["checkpoint"] / "model" if "checkpoint" in job.inputs else None
     if config.engine in PROMPTED:
         resources = TeacherResources.model_validate(job.options["teacher"])
-        labelled = job.inputs["corpus"] / "labelled.parquet"
-        return PromptedTeacher(config, resources, job.settings["task"], labelled, checkpoint)
+        labelled, general = (job.inputs["corpus"] / f"{name}.parquet" for name in ("labelled", "general"))
+        return PromptedTeacher(config, resources, job.settings["task"], labelled, general, checkpoint)
     gold = [job.inputs["gold"] / f"{split}.parquet" for split in job.settings["splits"] if "gold" in job.inputs]
     return TeacherLabeller(config, job.settings["task"], checkpoint, tuple(gold))
 

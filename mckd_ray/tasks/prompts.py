@@ -32,17 +32,22 @@ class Prompts:
         linearisation: str = "",
         template: str = "",
         nearest_last: bool = False,
+        known: Sequence[Shot] = (),
     ) -> None:
         """`linearisation` and `template` (its text, not its file): empty for the task's own.
 
+        `inventory` holds the names that the labelled examples use, and those of other annotations that are `known`.
         With `nearest_last`, the most important shot stands right before the input, else at the beginning.
         Raises ConfigError for a linearisation without a template, or a template without its parts.
         """
         name = linearisation or LINEARISATIONS[task.name]
         self.linearisation = task.linearisations[name]
         instruction, form = _parts(template or _packaged(task, name))
-        self.inventory: Inventory = self.linearisation.inventory((target, example) for example, target in labelled)
-        names = "\n".join(f"{kind}: {', '.join(values)}" for kind, values in self.inventory.items() if values)
+        shown = self.linearisation.inventory((target, example) for example, target in labelled)
+        names = "\n".join(f"{kind}: {', '.join(values)}" for kind, values in shown.items() if values)
+        self.inventory: Inventory = self.linearisation.inventory(
+            (target, example) for example, target in [*labelled, *known]
+        )
         self._instruction = instruction.replace("{names}", names).strip()
         self._ask, self._answer = form.rstrip("\n").split("{output}")
         self._shots = [(example.source, self.linearisation.linearise(target, example)) for example, target in labelled]

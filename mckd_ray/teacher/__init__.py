@@ -68,10 +68,13 @@ def engine_name(config: TeacherConfig) -> str:
     return "vllm" if importlib.util.find_spec("vllm") else "transformers"
 
 
-def make_prompts(config: TeacherConfig, task: Task, labelled: Sequence[Shot]) -> Prompts:
-    """The prompts that `config` describes, with any of the `labelled` examples as shots. Raises ConfigError."""
+def make_prompts(config: TeacherConfig, task: Task, labelled: Sequence[Shot], known: Sequence[Shot] = ()) -> Prompts:
+    """The prompts that `config` describes, with any of the `labelled` examples as shots. Raises ConfigError.
+
+    `known`: other annotations, whose names a constrained answer may use too.
+    """
     nearest_last = config.shot_selection == "similar"
-    return Prompts(task, labelled, config.linearisation, read_template(config.template), nearest_last)
+    return Prompts(task, labelled, config.linearisation, read_template(config.template), nearest_last, known)
 
 
 def make_engine(config: TeacherConfig, resources: TeacherResources, prompts: Prompts, model: str = "") -> Engine:

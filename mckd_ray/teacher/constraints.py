@@ -9,11 +9,14 @@ from typing import Literal
 from mckd_ray.errors import DataError
 from mckd_ray.records import Example
 from mckd_ray.tasks.base import Inventory, Linearisation
-from mckd_ray.teacher.grammars import NO_FORCING, grammar
+from mckd_ray.teacher.grammars import grammar
 from mckd_ray.teacher.patterns import pattern
 
 BACKEND: Literal["guidance"] = "guidance"
 """The `backend` of vLLM's `structured_outputs_config` that reads both."""
+NO_FORCING = '%llguidance {"no_forcing": true}\n'
+"""Where only one text can follow, as that of the next word, llguidance forces the pieces that the tokenizer has for it:
+those that the model knows it by. But a tokenizer that begins each text with a space gives pieces that don't fit."""
 LONGEST = 500
 """Words of the longest input: llguidance follows the rules of a grammar so deep that at 1,000 it kills its process."""
 
@@ -21,9 +24,19 @@ LONGEST = 500
 class Constraint:
     """What the answers of one teacher may be."""
 
-    def __init__(self, kind: Literal["regex", "grammar"], linearisation: Linearisation, inventory: Inventory) -> None:
-        """`inventory`: the names that may be used. Raises ConfigError if the linearisation can't be constrained so."""
+    def __init__(
+        self,
+        kind: Literal["regex", "grammar"],
+        linearisation: Linearisation,
+        inventory: Inventory,
+        forcing: bool = False,
+    ) -> None:
+        """`inventory`: the names that may be used; `forcing`: whether the tokenizer adds no space to a text.
+
+        Raises ConfigError if the linearisation can't be constrained so.
+        """
         self._kind, self._linearisation, self._inventory = kind, linearisation, inventory
+        self._options = "" if forcing else NO_FORCING
         self.structured(Example("trial", ("word",)))
 
     def structured(self, example: Example) -> dict[str, str]:
@@ -34,6 +47,6 @@ class Constraint:
         if len(example.tokens) > LONGEST:
             raise DataError(f"the input has {len(example.tokens)} words; constrained answers are for {LONGEST} at most")
         if self._kind == "grammar":
-            return {"grammar": grammar(self._linearisation, example, self._inventory)}
+            return {"grammar": self._options + grammar(self._linearisation, example, self._inventory)}
         expression = pattern(self._linearisation, example, self._inventory).replace("/", r"\/")
-        return {"grammar": f"{NO_FORCING}\nstart: /{expression}/"}
+        return {"grammar": f"{self._options}start: /{expression}/"}

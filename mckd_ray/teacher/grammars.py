@@ -27,9 +27,6 @@ from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.tree_tags import LegalTags, TagsLinearisation
 from mckd_ray.tasks.trees import UNLABELLED, penn_word
 
-NO_FORCING = '%llguidance {"no_forcing": true}'
-"""Else, where only one text can follow, llguidance takes its first piece from the tokenizer: and one that begins each
-text with a space, as those of Llama 2 and of our students do, gives a piece that the grammar then refuses."""
 DEPTH, COUNT = "[0:20]", "[20:40]"
 """The bits that hold how many constituents are open, and how many have been opened."""
 LONGEST_MARKED = 8
@@ -205,7 +202,7 @@ def _rule(name: str, *alternatives: str) -> str:
 
 
 def _start(rule: str) -> str:
-    return f'{NO_FORCING}\nstart: " "? {rule} "\\n"?'
+    return f'start: " "? {rule} "\\n"?'
 
 
 def _any_of(names: Iterable[str]) -> str:

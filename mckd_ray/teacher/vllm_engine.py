@@ -40,7 +40,7 @@ class VllmEngine(Engine):
         self._fitted = FittedPrompts(
             order.prompts, engine.get_tokenizer(), engine.model_config.max_model_len, config.max_new_tokens
         )
-        self._constraint = constraint_of(order)
+        self._constraint = constraint_of(order, engine.get_tokenizer())
         self._sampling: dict[str, Any] = {
             "n": config.samples,
             "temperature": config.temperature,
@@ -103,10 +103,12 @@ class VllmEngine(Engine):
         )
 
 
-def constraint_of(order: EngineOrder) -> Constraint | None:
+def constraint_of(order: EngineOrder, tokenizer: Any) -> Constraint | None:
     """What constrains the answers to an order's prompts, if anything does. Raises ConfigError."""
-    kind = order.config.constrain
-    return None if kind == "none" else Constraint(kind, order.prompts.linearisation, order.prompts.inventory)
+    kind, prompts = order.config.constrain, order.prompts
+    if kind == "none":
+        return None
+    return Constraint(kind, prompts.linearisation, prompts.inventory, forcing=tokenizer.tokenize("x") == ["x"])
 
 
 def make(order: EngineOrder) -> Engine:
