@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,20 @@ def experiment(folder: Path) -> Experiment:
     return Experiment(folder, config)
 
 
+def more_than(one: Experiment, answers: int) -> bool:
+    return len(one.book()) > answers
+
+
 def test_what_was_answered_is_asked_once_however_often_things_die(tmp_path: Path, server: ChatServer) -> None:
     """The engine's actor is killed twice, and the driver once. What is on disk by then is never asked for again."""
     one = experiment(tmp_path)
     driver = one.start(command="label")
-    written: set[str] = set()
-    for victim in ("ray::EngineActor", "ray::EngineActor", ""):
-        before = len(written)
-        wait_for(lambda before=before: len(one.book()) > before, driver)
-        for actor in processes_below(driver.pid, victim)[:1] if victim else []:
-            actor.kill()
-        written = {row["key"] for row in one.book()}
+    for kill_engine in (True, True, False):
+        before = len(one.book())
+        wait_for(partial(more_than, one, before), driver)
+        if kill_engine:
+            processes_below(driver.pid, "ray::EngineActor")[0].kill()
+    written = {row["key"] for row in one.book()}
     asking = processes_below(driver.pid, "ray::")
     driver.kill()
     driver.communicate()

@@ -1,6 +1,7 @@
 """A prompted teacher on Ray: what is asked, what it leaves, and what its death costs."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def calm(tmp_path_factory: pytest.TempPathFactory, llama: Path) -> tuple[Experim
     """An undisturbed labelling, and what it said."""
     one = experiment(tmp_path_factory.mktemp("calm"), llama)
     return one, one.label()
+
+
+def more_than(one: Experiment, answers: int) -> bool:
+    return len(one.book()) > answers
 
 
 def labels(said: dict[str, Any]) -> dict[str, str]:
@@ -87,12 +92,11 @@ def test_killed_engines_and_driver(
     """
     again = experiment(tmp_path, llama)
     driver = again.start(command="label")
-    written = 0
-    for victim in ("EngineActor", "EngineActor", ""):
-        wait_for(lambda before=written: len(again.book()) > before, driver)
-        written = len(again.book())
-        if victim:
-            processes_below(driver.pid, f"ray::{victim}")[0].kill()
+    for kill_engine in (True, True, False):
+        before = len(again.book())
+        wait_for(partial(more_than, again, before), driver)
+        if kill_engine:
+            processes_below(driver.pid, "ray::EngineActor")[0].kill()
     driver.kill()
     driver.communicate()
     written = len(again.book())

@@ -408,9 +408,10 @@ def test_what_vllms_own_server_refuses(monkeypatch: pytest.MonkeyPatch, vllm_url
         (answer,) = teacher.work([Request("q", EXAMPLES[0], tuple(range(8)))], 300)
     assert len(set(answer.texts)) == 3
     assert 0 < answer.shots < 8
-    for settings, refused in (
-        ({"model": "other"}, r"the server has no such model \(404: "),
-        ({"model": "tiny", "key": "sk-some-other-key"}, r"the server refused the key \(401\)"),
+    for model, key, refused in (
+        ("other", KEY, r"the server has no such model \(404: "),
+        ("tiny", "sk-some-other-key", r"the server refused the key \(401\)"),
     ):
-        with engine(monkeypatch, vllm_url, **settings) as teacher, pytest.raises(ModelError, match=refused):
+        known = engine(monkeypatch, vllm_url, key=key, model=model)
+        with known as teacher, pytest.raises(ModelError, match=refused):
             teacher.work(REQUESTS[:1], 300)
