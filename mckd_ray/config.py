@@ -86,7 +86,7 @@ class TrainingConfig(Section):
     steps: int = Field(700, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(32, ge=1)
-    """Sentences in an optimiser step, over all workers and accumulated parts."""
+    """Sentences (causal: packed sequences) in an optimiser step, over all workers and accumulated parts."""
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW; decays linearly to 0."""
     weight_decay: float = Field(0.01, ge=0)
@@ -130,8 +130,8 @@ class StudentConfig(Section):
     """tagger: an encoder that writes all tags in one pass; seq2seq: an encoder-decoder; causal: a decoder, which goes
     on with a prompt."""
     linearisation: str = "tags"
-    """How targets are written: words, labelled-words, tags (constituency); interleaved, tags, frame (semantic);
-    plain (text)."""
+    """How targets are written: words, labelled-words, tags, interleaved (constituency); interleaved, tags, frame
+    (semantic); plain (text)."""
     model: str = "scratch"
     """`scratch`, a hub name, or a folder of a checkpoint."""
     scratch: ScratchConfig = ScratchConfig()
@@ -145,7 +145,7 @@ class StudentConfig(Section):
     constrain: bool = True
     """Generate only what is legal for the input."""
     max_source: int = Field(512, ge=8)
-    """Longest input of a seq2seq student, in pieces."""
+    """Longest input of a seq2seq or causal student, in pieces; a causal one reads and writes so many and max_target."""
     max_target: int = Field(512, ge=8)
     """Longest output of a seq2seq or causal student, in pieces."""
 

@@ -99,7 +99,7 @@ def weights(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("constrain", [True, False])
 def test_learns_a_few_trees_by_heart(tmp_path: Path, constrain: bool) -> None:
-    training = TrainingConfig(steps=100, batch_size=4, learning_rate=5e-3)
+    training = TrainingConfig(steps=100 if constrain else 250, batch_size=4, learning_rate=5e-3)
     job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES), training=training)
     job = of_student(job, constrain=constrain, scratch=ScratchConfig(width=64, layers=2, heads=2, vocabulary=400))
     labels = train(job, tmp_path / "model").label(examples_of(TREES))
@@ -206,7 +206,11 @@ def test_a_weight_scales_what_its_row_adds(tmp_path: Path) -> None:
     (segment, *_) = trainer.train_dataset[0]  # type: ignore[index]
 
     def loss(weight: float) -> Any:
-        return trainer.compute_loss(model, collate([[replace(segment, weight=weight)]]), num_items_in_batch=10)
+        return trainer.compute_loss(
+            model,
+            collate([[replace(segment, counts=[weight * count for count in segment.counts])]]),
+            num_items_in_batch=10,
+        )
 
     assert loss(1.0) > 0
     torch.testing.assert_close(loss(3.0), 3 * loss(1.0))

@@ -40,8 +40,8 @@ from mckd_ray.tasks.base import Inventory
 
 logger = logging.getLogger(__name__)
 
-PROMPT_WEIGHT = 0.1
-"""How much a piece of a prompt counts beside one of an answer, for a model that has yet to learn the language."""
+TEXT_WEIGHT = 0.1
+"""From scratch: how much a piece of a prompt, or of a word that the answer repeats, counts beside one of a symbol."""
 
 
 class CausalTrainer(transformers.Trainer):
@@ -53,6 +53,7 @@ class CausalTrainer(transformers.Trainer):
         self.form, self.inventory = form, inventory
         # So the trainer counts the pieces of the whole batch, over all workers and accumulated parts.
         self.model_accepts_loss_kwargs = True
+        self.remove_callback(transformers.PrinterCallback)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -89,11 +90,13 @@ class Causal(StudentKind):
         inventory = linearisation.inventory([(row.target, row.example) for row in with_target])
         form = read_form(job.task, job.student.linearisation, inventory)
         outputs = [linearisation.linearise(row.target, row.example) if row.target else "" for row in rows]
-        symbols = structural_symbols([output for output in outputs if output], [row.example for row in with_target])
+        symbols: Sequence[str] = ()
+        if with_target and linearisation.legal(with_target[0].example, inventory) is not None:
+            written = [output for output in outputs if output]
+            symbols = structural_symbols(written, [row.example for row in with_target])
         pieces, model = _start(job, form, symbols)
         context = _context(job, model.config)
-        segments = _segments(job, rows, outputs, pieces, context)
-        prompt_weight = PROMPT_WEIGHT if job.student.model == "scratch" else 0.0
+        segments = _segments(job, rows, outputs, pieces, symbols, context)
         room = context - len(pieces.opening) - 1
         arguments: transformers.TrainingArguments = training_arguments(job)
         count = job.training.steps * job.training.batch_size
@@ -103,7 +106,7 @@ class Causal(StudentKind):
             model=model,
             args=arguments,
             train_dataset=Packed(segments, pack([len(segment.ids) for segment in segments], room, count, job.seed)),
-            data_collator=Collator(pieces.opening, pieces.end, pieces.pad, prompt_weight),
+            data_collator=Collator(pieces.opening, pieces.end, pieces.pad),
             processing_class=pieces.tokenizer,
         )
 
@@ -224,9 +227,21 @@ def _context(job: TrainingJob, config: Any) -> int:
 
 
 def _segments(
-    job: TrainingJob, rows: Sequence[TrainingRow], outputs: Sequence[str], pieces: PromptPieces, context: int
+    job: TrainingJob,
+    rows: Sequence[TrainingRow],
+    outputs: Sequence[str],
+    pieces: PromptPieces,
+    symbols: Sequence[str],
+    context: int,
 ) -> list[Segment]:
-    """The rows that can be trained on, in pieces. Raises DataError if there are none."""
+    """The rows that can be trained on, in pieces. Raises DataError if there are none.
+
+    Of a pretrained model, what it is given does not count; from scratch, words count a little, raw text as symbols do.
+    """
+    scratch = job.student.model == "scratch"
+    whole = pieces.tokenizer.get_added_vocab() if scratch else {}
+    known = {whole[f" {symbol}"] for symbol in symbols if f" {symbol}" in whole}
+    before = TEXT_WEIGHT if scratch else 0.0
     segments = []
     for row, output in zip(rows, outputs, strict=True):
         given = pieces.question(row.example.source) if output else []
@@ -234,7 +249,9 @@ def _segments(
         whole = len(pieces.opening) + len(given) + len(learned) + 1
         fits = len(pieces.opening) + len(given) <= job.student.max_source and len(learned) < job.student.max_target
         if whole <= context and (fits or not output):
-            segments.append(Segment([*given, *learned], len(given), row.weight))
+            counts = [TEXT_WEIGHT if output and known and piece not in known else 1.0 for piece in learned]
+            counts = [row.weight * count for count in [before] * len(given) + counts]
+            segments.append(Segment([*given, *learned], counts))
     if not segments:
         raise DataError(
             f"{job.rows}: none of its {len(rows)} rows can be trained on within student.max_source="

@@ -123,11 +123,10 @@ class PromptPieces(Pieces):
 
 @dataclass(frozen=True)
 class Segment:
-    """An example in pieces. The first `given` of them count `prompt_weight` times as much as the rest."""
+    """An example in pieces, and how much each piece counts."""
 
     ids: Sequence[int]
-    given: int
-    weight: float
+    counts: Sequence[float]
 
 
 def pack(lengths: Sequence[int], room: int, count: int, seed: int) -> list[list[int]]:
@@ -171,9 +170,9 @@ class Packed(torch.utils.data.Dataset[Sequence[Segment]]):
 class Collator:
     """Sequences to one batch of tensors."""
 
-    def __init__(self, opening: Sequence[int], end: int, pad: int, prompt_weight: float) -> None:
-        """`opening` begins each sequence and `end` ends it; pieces of prompts count `prompt_weight` times."""
-        self._opening, self._end, self._pad, self._prompt_weight = opening, end, pad, prompt_weight
+    def __init__(self, opening: Sequence[int], end: int, pad: int) -> None:
+        """`opening` begins each sequence and `end` ends it."""
+        self._opening, self._end, self._pad = opening, end, pad
 
     def __call__(self, sequences: Sequence[Sequence[Segment]]) -> dict[str, torch.Tensor]:
         """`input_ids`, `labels` (what comes next, or ignored) and `weights`, each (B, T)."""
@@ -190,10 +189,9 @@ class Collator:
         return {"input_ids": inputs, "labels": labels, "weights": weights}
 
     def _row(self, segments: Sequence[Segment]) -> tuple[list[int], list[float]]:
-        """The pieces of a sequence, and how much each counts."""
+        """The pieces of a sequence, and how much each counts: the end as much as the piece before it."""
         ids, counts = list(self._opening), [0.0] * len(self._opening)
         for segment in segments:
             ids += segment.ids
-            counts += [self._prompt_weight * segment.weight] * segment.given
-            counts += [segment.weight] * (len(segment.ids) - segment.given)
-        return [*ids, self._end], [*counts, segments[-1].weight]
+            counts += segment.counts
+        return [*ids, self._end], [*counts, counts[-1]]
