@@ -1,6 +1,6 @@
 # install: .venv with everything at the exact versions of requirements/, vLLM's CPU build included
 # demo:    a student distilled in stages from a small built-in corpus
-# test:    all tests; lint: style, format, types; check: all that CI runs
+# test:    all tests but those marked slow; test-all: all tests; lint: style, format, types
 # lock:    write requirements/*.txt anew from pyproject.toml
 # Needs Python 3.11 or later, make and gcc. `make PYTHON=/path/to/python3.12 install` chooses another Python.
 
@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := install
-.PHONY: install install-dev demo test lint lock clean
+.PHONY: install install-dev demo test test-all lint lock clean
 
 PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name; done))
 BIN := .venv/bin
@@ -43,7 +43,8 @@ $(BIN)/python:
 demo: install
 	$(BIN)/mckd run configs/demo.yaml
 
-test: install-dev
+test: PYTEST_OPTIONS += -m "not slow"
+test test-all: install-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 lint: install-dev

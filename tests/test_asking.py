@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.running import Experiment, processes_below, wait_for
 from tests.servers import Ask, ChatServer, completion, refusal
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 POOL, TEST = 400, 30
 
 

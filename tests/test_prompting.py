@@ -12,7 +12,7 @@ from tests.random_llama import save_random_llama
 from tests.running import Experiment, processes_below, wait_for
 
 pytest.importorskip("vllm", reason="vLLM is not installed: run `make install`")
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1200)]
 POOL, TEST = 120, 30
 
 
