@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("thorough", max_examples=5000, deadline=None)
 
 
 @pytest.fixture(scope="session")
