@@ -24,12 +24,10 @@ from mckd_ray.student.causal_labeller import CausalLabeller
 from mckd_ray.student.causal_text import (
     Collator,
     Packed,
-    PromptForm,
     PromptPieces,
     Segment,
     add_whole,
     pack,
-    read_form,
     scratch_tokenizer,
 )
 from mckd_ray.student.quiet import quiet
@@ -37,6 +35,7 @@ from mckd_ray.student.seq2seq import structural_symbols
 from mckd_ray.student.seq2seq_labeller import Settings
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Inventory
+from mckd_ray.tasks.prompt_form import PromptForm, prompt_form
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class Causal(StudentKind):
         linearisation = TASKS[job.task].linearisations[job.student.linearisation]
         with_target = [row for row in rows if row.target]
         inventory = linearisation.inventory([(row.target, row.example) for row in with_target])
-        form = read_form(job.task, job.student.linearisation, inventory)
+        form = prompt_form(TASKS[job.task], job.student.linearisation, inventory)
         outputs = [linearisation.linearise(row.target, row.example) if row.target else "" for row in rows]
         symbols: Sequence[str] = ()
         if with_target and linearisation.legal(with_target[0].example, inventory) is not None:

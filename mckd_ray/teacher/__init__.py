@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from mckd_ray.config import TeacherConfig, TeacherResources
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.tasks.base import Task
-from mckd_ray.tasks.prompts import Prompts, Shot, read_template
+from mckd_ray.tasks.prompt_form import read_template
+from mckd_ray.tasks.prompts import Prompts, Shot
 
 if TYPE_CHECKING:
     from mckd_ray.student.base import Labeller
