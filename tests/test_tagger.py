@@ -244,9 +244,9 @@ def test_without_constraint_illegal_tags_are_repaired_and_said_to_be(tmp_path: P
 def test_bad_starts_are_one_clear_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ModelError, match="is not a model that can be loaded as a tagger"):
+    with pytest.raises(ModelError, match="empty' can't be loaded as a tagger"):
         Tagger().trainer(job_of(tmp_path, tree_rows(), student=StudentConfig(model=str(empty))))
-    with pytest.raises(ModelError, match="is not a tagger that was trained here"):
+    with pytest.raises(ModelError, match="is not a student that was trained here"):
         Tagger().trainer(job_of(tmp_path, tree_rows(), init=empty))
     with pytest.raises(ModelError, match="is not a student that was trained here"):
         student.load(empty)
