@@ -95,7 +95,7 @@ class Causal(StudentKind):
         linearisation = task.linearisations[job.student.linearisation]
         with_target = [row for row in rows if row.target]
         inventory = linearisation.inventory([(row.target, row.example) for row in with_target])
-        form = prompt_form(task, job.student.linearisation, inventory)
+        form = prompt_form(task, job.student.linearisation, inventory, job.template)
         outputs = [linearisation.linearise(row.target, row.example) if row.target else "" for row in rows]
         symbols: Sequence[str] = ()
         if with_target and linearisation.legal(with_target[0].example, inventory) is not None:
