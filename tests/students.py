@@ -91,7 +91,8 @@ def train_broken_off(job: TrainingJob, folder: Path, stop: int) -> Path:
     first.train()
     assert first.state.global_step == stop < job.training.steps
     second = kind.trainer(job)
-    second.train(resume_from_checkpoint=get_last_checkpoint(str(job.work)))
+    checkpoint = get_last_checkpoint(str(job.work))  # type: ignore[no-untyped-call]
+    second.train(resume_from_checkpoint=checkpoint)
     kind.save(second, job, folder)
     return folder
 

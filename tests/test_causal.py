@@ -129,7 +129,8 @@ def test_it_reads_prompts_of_another_template_where_it_is_trained_on_that(tmp_pa
     job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES), template=template)
     trainer = Causal().trainer(job)
     batch = trainer.data_collator([trainer.train_dataset[0]])  # type: ignore[index]
-    text = trainer.processing_class.decode(batch["input_ids"][0])  # type: ignore[union-attr]
+    tokenizer: Any = trainer.processing_class
+    text = tokenizer.decode(batch["input_ids"][0])
     examples = examples_of(TREES)
     prompts = [Prompts(TASKS["constituency"], [], "interleaved", template).text(example, ()) for example in examples]
     assert any(text.startswith(prompt) for prompt in prompts)
