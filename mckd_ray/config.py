@@ -172,7 +172,8 @@ class TeacherConfig(Section):
     linearisation: str = ""
     """How targets are written in prompts (default: the task's most readable). replay: how `output` is written."""
     template: str = ""
-    """A file with the prompt's instruction and form (default: that of the task and linearisation)."""
+    """A file with the prompt's instruction and form (default: that of the task and linearisation). A model `scratch` is
+    trained on it too."""
     constrain: Literal["none", "regex", "grammar"] = "none"
     """vllm: what an answer may be. regex: the input's own words in order; grammar: a linearisation of the input."""
     samples: int = Field(1, ge=1, le=64)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ class Experiment:
         assert process.returncode == 0, output
         said: dict[str, Any] = json.loads(output[output.index("{\n") :])
         return said
+
+    def label_until_killed(self) -> None:
+        """Start `mckd label`; kill the engine's actor twice and then the driver, each once more answers are on disk.
+
+        Returns when all of its processes that ask have ended.
+        """
+        driver = self.start(command="label")
+        for kill_engine in (True, True, False):
+            wait_for(partial(self._has_more_than, len(self.book())), driver)
+            if kill_engine:
+                processes_below(driver.pid, "ray::EngineActor")[0].kill()
+        asking = processes_below(driver.pid, "ray::")
+        driver.kill()
+        driver.communicate()
+        psutil.wait_procs(asking)  # They notice only after a while that the driver is gone.
+
+    def _has_more_than(self, answers: int) -> bool:
+        return len(self.book()) > answers
 
     def result(self) -> dict[str, Any]:
         """What the last run left."""

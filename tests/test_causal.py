@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from mckd_ray import student
 from mckd_ray.config import ScratchConfig, StudentConfig, TrainingConfig
 from mckd_ray.errors import DataError, LinearisationError, ModelError
-from mckd_ray.records import Example, Label, Outcome, TrainingRow, write_rows
-from mckd_ray.student.base import Labeller, TrainingJob
+from mckd_ray.records import Example, Label, Outcome, TrainingRow
+from mckd_ray.student.base import TrainingJob
 from mckd_ray.student.causal import Causal
 from mckd_ray.student.causal_text import pack
 from mckd_ray.tasks import TASKS
@@ -25,17 +25,20 @@ from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.trees import Tree
 from tests.random_llama import save_random_llama
 from tests.random_trees import example_of, trees
+from tests.students import (
+    FRAMES,
+    TREES,
+    examples_of,
+    largest_difference,
+    make_job,
+    of_student,
+    rows_of,
+    same,
+    train,
+    train_broken_off,
+    trained,
+)
 
-TREES = [
-    ("the cat sleeps", "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"),
-    ("a dog saw the cat", "(S (NP (DT a) (NN dog)) (VP (VBD saw) (NP (DT the) (NN cat))))"),
-    ("-LRB- yes -RRB-", "(INTJ (-LRB- -LRB-) (UH yes) (-RRB- -RRB-))"),
-]
-FRAMES = [
-    ("play some jazz", "PlayMusic O O B-genre"),
-    ("fly to new york ;", "atis_flight O O B-city I-city O"),
-    ("hello", "_ O"),
-]
 ALL = [
     ("constituency", "interleaved", TREES),
     ("constituency", "words", TREES),
@@ -49,60 +52,24 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def rows_of(pairs: list[tuple[str, str]]) -> list[TrainingRow]:
-    return [TrainingRow(f"r{index}", tuple(text.split()), "", target) for index, (text, target) in enumerate(pairs)]
-
-
-def examples_of(pairs: list[tuple[str, str]]) -> list[Example]:
-    return [row.example for row in rows_of(pairs)]
-
-
-def make_job(folder: Path, task: str, linearisation: str, rows: list[TrainingRow], **changes: Any) -> TrainingJob:
-    write_rows(folder / "rows.parquet", TrainingRow, rows)
-    write_rows(folder / "raw.parquet", Example, [row.example for row in rows])
-    job = TrainingJob(
-        task=task,
-        student=StudentConfig(
-            kind="causal",
-            linearisation=linearisation,
-            scratch=ScratchConfig(width=64, layers=1, heads=2, vocabulary=400),
-            max_source=160,
-            max_target=96,
-        ),
-        training=TrainingConfig(steps=1, batch_size=2, learning_rate=3e-3),
-        objective="supervised",
-        rows=folder / "rows.parquet",
-        raw_text=folder / "raw.parquet",
-        init=None,
-        seed=1,
-        workers=1,
-        accumulate=1,
-        work=folder / "work",
+def job_of(folder: Path, task: str, linearisation: str, rows: list[TrainingRow], **changes: Any) -> TrainingJob:
+    config = StudentConfig(
+        kind="causal",
+        linearisation=linearisation,
+        scratch=ScratchConfig(width=64, layers=1, heads=2, vocabulary=400),
+        max_source=160,
+        max_target=96,
     )
-    return replace(job, **changes)
-
-
-def of_student(job: TrainingJob, **changes: Any) -> TrainingJob:
-    return replace(job, student=job.student.model_copy(update=changes))
-
-
-def train(job: TrainingJob, folder: Path) -> Labeller:
-    trainer = Causal().trainer(job)
-    trainer.train()
-    Causal().save(trainer, job, folder)
-    return student.load(folder)
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
+    training = TrainingConfig(steps=1, batch_size=2, learning_rate=3e-3)
+    return make_job(folder, task, config, rows, **{"training": training, **changes})
 
 
 @pytest.mark.parametrize("constrain", [True, False])
 def test_learns_a_few_trees_by_heart(tmp_path: Path, constrain: bool) -> None:
     training = TrainingConfig(steps=100 if constrain else 250, batch_size=4, learning_rate=5e-3)
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES), training=training)
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES), training=training)
     job = of_student(job, constrain=constrain, scratch=ScratchConfig(width=64, layers=2, heads=2, vocabulary=400))
-    labels = train(job, tmp_path / "model").label(examples_of(TREES))
+    labels = trained(job, tmp_path / "model").label(examples_of(TREES))
     assert [label.target for label in labels] == [target for _, target in TREES]
     assert all(label.outcome is Outcome.OK and label.confidence < 0 for label in labels)
 
@@ -111,9 +78,9 @@ def test_learns_a_few_trees_by_heart(tmp_path: Path, constrain: bool) -> None:
 def test_constrained_labels_are_valid_from_a_student_that_knows_nothing(
     tmp_path: Path, task: str, linearisation: str, pairs: list[tuple[str, str]]
 ) -> None:
-    job = make_job(tmp_path, task, linearisation, rows_of(pairs))
+    job = job_of(tmp_path, task, linearisation, rows_of(pairs))
     examples = [*examples_of(pairs), Example("new", ("ünseen", "wörds", ";", "(x)"))]
-    labels = train(of_student(job, max_source=320), tmp_path / "model").label(examples)
+    labels = trained(of_student(job, max_source=320), tmp_path / "model").label(examples)
     assert [label.id for label in labels] == [example.id for example in examples]
     for label, example in zip(labels, examples, strict=True):
         assert label.outcome is Outcome.OK, label
@@ -121,8 +88,8 @@ def test_constrained_labels_are_valid_from_a_student_that_knows_nothing(
 
 
 def test_unconstrained_labels_are_repaired_or_say_why(tmp_path: Path) -> None:
-    job = of_student(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)), constrain=False)
-    labels = train(job, tmp_path / "model").label(examples_of(TREES))
+    job = of_student(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)), constrain=False)
+    labels = trained(job, tmp_path / "model").label(examples_of(TREES))
     assert len(labels) == len(TREES)
     for label in labels:
         assert label.outcome.usable == bool(label.target)
@@ -131,19 +98,18 @@ def test_unconstrained_labels_are_repaired_or_say_why(tmp_path: Path) -> None:
 
 def test_text_and_raw_text_are_trained_on(tmp_path: Path) -> None:
     rows = [TrainingRow("a", (), "one two", "two one"), TrainingRow("raw", (), "three four five", "")]
-    trainer = Causal().trainer(make_job(tmp_path, "text", "plain", rows))
+    job = job_of(tmp_path, "text", "plain", rows)
+    trainer = Causal().trainer(job)
     (segments,) = [trainer.train_dataset[index] for index in range(1)]  # type: ignore[index]
     texts = {trainer.processing_class.decode(segment.ids) for segment in segments}  # type: ignore[union-attr]
     assert texts == {"\n\nInput: one two\nOutput: two one", "\n\nInput: three four five"}
-    trainer.train()
-    Causal().save(trainer, make_job(tmp_path, "text", "plain", rows), tmp_path / "model")
-    (label,) = student.load(tmp_path / "model").label([Example("q", (), "two one")])
+    (label,) = trained(job, tmp_path / "model").label([Example("q", (), "two one")])
     assert "\n" not in label.target
 
 
 def test_it_reads_prompts_as_the_teacher_writes_them(tmp_path: Path) -> None:
     """The pieces of a sequence that it trains on are those of the same prompt as text."""
-    trainer = Causal().trainer(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)))
+    trainer = Causal().trainer(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)))
     tokenizer: Any = trainer.processing_class
     batch = trainer.data_collator([trainer.train_dataset[0]])  # type: ignore[index]
     (ids,) = batch["input_ids"].tolist()
@@ -158,49 +124,49 @@ def test_it_reads_prompts_as_the_teacher_writes_them(tmp_path: Path) -> None:
     assert tokenizer(tokenizer.decode(ids)).input_ids == ids
 
 
+def test_it_reads_prompts_of_another_template_where_it_is_trained_on_that(tmp_path: Path) -> None:
+    template = "Tag.\n---\nIn: {input}\nOut: {output}"
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES), template=template)
+    trainer = Causal().trainer(job)
+    batch = trainer.data_collator([trainer.train_dataset[0]])  # type: ignore[index]
+    tokenizer: Any = trainer.processing_class
+    text = tokenizer.decode(batch["input_ids"][0])
+    examples = examples_of(TREES)
+    prompts = [Prompts(TASKS["constituency"], [], "interleaved", template).text(example, ()) for example in examples]
+    assert any(text.startswith(prompt) for prompt in prompts)
+    trained(job, tmp_path / "model")
+    assert json.loads((tmp_path / "model" / "student.json").read_text())["form"]["ask"] == "\n\nIn: "
+
+
 def test_same_job_gives_the_same_bits(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES))
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES))
     train(job, tmp_path / "one")
     torch.rand(7)
     train(job, tmp_path / "two")
     train(replace(job, seed=2), tmp_path / "three")
     for name in ("model.safetensors", "tokenizer.json", "student.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert weights(tmp_path / "one") != weights(tmp_path / "three")
+    assert not same(tmp_path / "one", tmp_path / "three")
 
 
 def test_a_resumed_run_gives_the_same_bits(tmp_path: Path) -> None:
     training = TrainingConfig(steps=4, batch_size=2, learning_rate=3e-3, dropout=0.1)
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES * 9), training=training)
-    train(job, tmp_path / "whole")
-
-    class Stop(transformers.TrainerCallback):
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-            control.should_training_stop = state.global_step == 2
-            return control
-
-    stopped = Causal().trainer(replace(job, work=tmp_path / "again"))
-    stopped.add_callback(Stop())
-    stopped.train()
-    resumed = Causal().trainer(replace(job, work=tmp_path / "again"))
-    resumed.train(resume_from_checkpoint=str(tmp_path / "again" / "checkpoint-2"))
-    Causal().save(resumed, job, tmp_path / "resumed")
-    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES * 9), training=training)
+    whole = train(job, tmp_path / "whole")
+    resumed = train_broken_off(replace(job, work=tmp_path / "again"), tmp_path / "resumed", stop=2)
+    assert same(whole, resumed)
 
 
 def test_accumulated_parts_give_the_same_steps(tmp_path: Path) -> None:
     training = TrainingConfig(steps=2, batch_size=4, learning_rate=1e-3)
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES * 9), training=training)
-    train(job, tmp_path / "whole")
-    train(replace(job, accumulate=4), tmp_path / "parts")
-    load = transformers.AutoModelForCausalLM.from_pretrained
-    one, two = load(tmp_path / "whole").state_dict(), load(tmp_path / "parts").state_dict()
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES * 9), training=training)
+    whole, parts = train(job, tmp_path / "whole"), train(replace(job, accumulate=4), tmp_path / "parts")
     # AdamW's first steps are the signs of the gradients: compare to the size of a step.
-    assert all((one[name] - two[name]).abs().mean() < 1e-5 for name in one)
+    assert largest_difference(whole, parts) < 1e-5
 
 
 def test_a_weight_scales_what_its_row_adds(tmp_path: Path) -> None:
-    trainer = Causal().trainer(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)))
+    trainer = Causal().trainer(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)))
     model, collate = cast("Any", trainer.model), cast("Any", trainer.data_collator)
     model.eval()
     (segment, *_) = trainer.train_dataset[0]  # type: ignore[index]
@@ -229,8 +195,8 @@ def test_rows_are_packed_whole_and_evenly() -> None:
 
 
 def test_too_long_is_a_failed_row(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES))
-    labeller = train(of_student(job, max_source=40, max_target=60), tmp_path / "model")
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES))
+    labeller = trained(of_student(job, max_source=40, max_target=60), tmp_path / "model")
     source, target, fine = labeller.label(
         [Example("a", ("the",) * 200), Example("b", ("cat",) * 32), Example("c", ("cat",))]
     )
@@ -241,29 +207,29 @@ def test_too_long_is_a_failed_row(tmp_path: Path) -> None:
 
 def test_starts_from_a_pretrained_llama_and_from_a_student_of_ours(tmp_path: Path) -> None:
     """Of a pretrained model, only the answers are trained on."""
-    job = make_job(tmp_path, "constituency", "words", rows_of(TREES))
+    job = job_of(tmp_path, "constituency", "words", rows_of(TREES))
     job = of_student(job, model=str(save_random_llama(tmp_path / "llama")), max_source=320, max_target=80)
     trainer = Causal().trainer(job)
     batch = trainer.data_collator([trainer.train_dataset[0]])  # type: ignore[index]
     learned = trainer.processing_class.decode(batch["labels"][batch["labels"] >= 0])  # type: ignore[union-attr]
     assert "Sentence" not in learned
     assert "cat" in learned
-    assert [label.outcome for label in train(job, tmp_path / "one").label(examples_of(TREES))] == [Outcome.OK] * 3
-    again = train(replace(job, init=tmp_path / "one"), tmp_path / "two")
+    assert [label.outcome for label in trained(job, tmp_path / "one").label(examples_of(TREES))] == [Outcome.OK] * 3
+    again = trained(replace(job, init=tmp_path / "one"), tmp_path / "two")
     assert [label.outcome for label in again.label(examples_of(TREES))] == [Outcome.OK] * 3
 
 
 def test_a_base_student_is_extended_by_new_symbols(tmp_path: Path) -> None:
-    raw = make_job(tmp_path / "raw", "constituency", "interleaved", rows_of([(text, "") for text, _ in TREES]))
+    raw = job_of(tmp_path / "raw", "constituency", "interleaved", rows_of([(text, "") for text, _ in TREES]))
     train(replace(raw, objective="masked"), tmp_path / "base")
-    job = make_job(tmp_path / "gold", "constituency", "interleaved", rows_of(TREES), init=tmp_path / "base")
-    (label,) = train(job, tmp_path / "model").label([Example("x", ("yes", "no"))])
+    job = job_of(tmp_path / "gold", "constituency", "interleaved", rows_of(TREES), init=tmp_path / "base")
+    (label,) = trained(job, tmp_path / "model").label([Example("x", ("yes", "no"))])
     assert label.outcome is Outcome.OK
     assert " l|L/NP|DT" in transformers.AutoTokenizer.from_pretrained(tmp_path / "model").get_vocab()
 
 
 def test_labels_do_not_hang_on_the_batch(tmp_path: Path) -> None:
-    labeller = train(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)), tmp_path / "model")
+    labeller = trained(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)), tmp_path / "model")
     examples = examples_of(TREES)
 
     def targets(labels: list[Label]) -> dict[str, str]:
@@ -275,7 +241,7 @@ def test_labels_do_not_hang_on_the_batch(tmp_path: Path) -> None:
 
 
 def test_what_is_not_a_model_is_a_model_error(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES))
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="empty' can't be loaded as a causal student"):
         Causal().trainer(of_student(job, model=str(tmp_path / "empty")))
@@ -288,15 +254,15 @@ def test_what_is_not_a_model_is_a_model_error(tmp_path: Path) -> None:
 def test_an_encoder_decoder_is_a_model_error(tmp_path: Path) -> None:
     config = transformers.T5Config(vocab_size=50, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
-    trainer = Causal().trainer(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)))
+    trainer = Causal().trainer(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)))
     trainer.processing_class.save_pretrained(tmp_path / "t5")  # type: ignore[union-attr]
-    job = make_job(tmp_path, "constituency", "interleaved", rows_of(TREES))
+    job = job_of(tmp_path, "constituency", "interleaved", rows_of(TREES))
     with pytest.raises(ModelError, match="t5' can't be loaded as a causal student"):
         Causal().trainer(of_student(job, model=str(tmp_path / "t5")))
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    train(make_job(tmp_path, "constituency", "interleaved", rows_of(TREES)), tmp_path / "model")
+    train(job_of(tmp_path, "constituency", "interleaved", rows_of(TREES)), tmp_path / "model")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     torch.save(model.state_dict(), tmp_path / "model" / "pytorch_model.bin")
     (tmp_path / "model" / "model.safetensors").unlink()
@@ -313,7 +279,7 @@ def test_another_kind_of_student_is_a_model_error(tmp_path: Path) -> None:
 def test_rows_that_are_all_too_long_are_a_data_error(tmp_path: Path) -> None:
     rows = [TrainingRow("a", (), "word " * 300, "word")]
     with pytest.raises(DataError, match="none of its 1 rows can be trained on"):
-        Causal().trainer(make_job(tmp_path, "text", "plain", rows))
+        Causal().trainer(job_of(tmp_path, "text", "plain", rows))
 
 
 INTERLEAVED = InterleavedTags()

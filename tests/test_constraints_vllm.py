@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 
 from mckd_ray.corpora.builtin import target_rows
 from mckd_ray.errors import LinearisationError
 from mckd_ray.records import Example
-from mckd_ray.student.pieces import train_tokenizer
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Linearisation
 from mckd_ray.teacher.constraints import BACKEND, Constraint
 from mckd_ray.teacher.vllm_engine import CPU_ENVIRONMENT
+from tests.random_llama import save_random_llama
 
 vllm: Any = pytest.importorskip("vllm", reason="vLLM is not installed: run `make install`")
 
@@ -30,16 +29,8 @@ CONTEXT = 8192
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("llama")
-    tokenizer = train_tokenizer((f"{row['tokens']} {row['tree']}" for row in rows("constituency")), 600)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1,
-        max_position_embeddings=CONTEXT, pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.5,
-    )  # fmt: skip
-    model: Any = transformers.LlamaForCausalLM
-    model(config).save_pretrained(folder)
+    texts = [f"{row['tokens']} {row['tree']}" for row in rows("constituency")]
+    folder = save_random_llama(tmp_path_factory.mktemp("llama"), CONTEXT, texts, vocabulary=600)
     with pytest.MonkeyPatch.context() as patch:
         if not torch.cuda.is_available():
             for name, value in CPU_ENVIRONMENT.items():

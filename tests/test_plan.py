@@ -1,6 +1,7 @@
 """The method as a graph: which steps there are, which of them are shared, and what may see gold."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,17 @@ def test_a_language_model_of_ours_sees_no_label_of_the_budget_but_in_its_prompts
     assert train.settings["data"] == [{"from": "general"}, {"from": "pool"}]
     assert label.inputs["checkpoint"] is train
     assert label.settings["splits"] == ["pool", "test"]
+
+
+def test_a_language_model_of_ours_is_trained_on_the_template_that_it_is_prompted_with(tmp_path: Path) -> None:
+    student = {"kind": "causal", "linearisation": "interleaved"}
+    teacher = {"engine": "vllm", "model": "scratch", "linearisation": "interleaved", "student": student}
+    (tmp_path / "mine.txt").write_text("Tag.\n---\nIn: {input}\nOut: {output}")
+    (own,) = named(graph(teacher=teacher), "train the teacher")
+    (mine,) = named(graph(teacher={**teacher, "template": str(tmp_path / "mine.txt")}), "train the teacher")
+    assert mine.settings["template"].startswith("sha256:")
+    assert mine.options["template"] == str(tmp_path / "mine.txt")
+    assert mine.settings == {**own.settings, "template": mine.settings["template"]}
 
 
 def test_all_that_a_teacher_is_asked_is_one_step() -> None:

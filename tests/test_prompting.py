@@ -1,7 +1,6 @@
 """A prompted teacher on Ray: what is asked, what it leaves, and what its death costs."""
 
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +40,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory, llama: Path) -> tuple[Experim
     """An undisturbed labelling, and what it said."""
     one = experiment(tmp_path_factory.mktemp("calm"), llama)
     return one, one.label()
-
-
-def more_than(one: Experiment, answers: int) -> bool:
-    return len(one.book()) > answers
 
 
 def labels(said: dict[str, Any]) -> dict[str, str]:
@@ -91,14 +86,7 @@ def test_killed_engines_and_driver(
     shown.
     """
     again = experiment(tmp_path, llama)
-    driver = again.start(command="label")
-    for kill_engine in (True, True, False):
-        before = len(again.book())
-        wait_for(partial(more_than, again, before), driver)
-        if kill_engine:
-            processes_below(driver.pid, "ray::EngineActor")[0].kill()
-    driver.kill()
-    driver.communicate()
+    again.label_until_killed()
     written = len(again.book())
     assert 0 < written < POOL + TEST, "the driver died too late to show anything"
 

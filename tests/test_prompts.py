@@ -7,7 +7,8 @@ import pytest
 from mckd_ray.errors import ConfigError
 from mckd_ray.records import Example
 from mckd_ray.tasks import TASKS
-from mckd_ray.tasks.prompts import Prompts, read_template
+from mckd_ray.tasks.prompt_form import read_template
+from mckd_ray.tasks.prompts import Prompts
 
 TREE = TASKS["constituency"]
 SHOTS = [

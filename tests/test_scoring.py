@@ -1,11 +1,9 @@
 """Corpus scores of label tables."""
 
-import json
-
 import pytest
 
 from mckd_ray.errors import DataError
-from mckd_ray.evaluation import Evaluation, evaluate
+from mckd_ray.evaluation import evaluate
 from mckd_ray.records import Example, Label, Outcome
 from mckd_ray.tasks import TASKS
 
@@ -37,11 +35,6 @@ def test_answers_are_scored_and_failures_count() -> None:
     assert evaluation.coverage == 0.5
     assert evaluation.outcomes == {"ok": 1, "repaired": 1, "unparsable": 1, "failed": 1}
     assert evaluation.values == {"1": 100, "2": 0, "3": 0, "4": 0}
-
-
-def test_it_passes_through_json() -> None:
-    evaluation = evaluate(TASK, EXAMPLES, GOLD, LABELS)
-    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
 
 
 def test_labels_of_other_inputs_are_left_aside() -> None:

@@ -12,11 +12,24 @@ import transformers
 
 from mckd_ray.config import BaseConfig, ScratchConfig, StudentConfig, TeacherConfig, TrainingConfig
 from mckd_ray.errors import DataError, ModelError
-from mckd_ray.records import Example, Label, Outcome, TrainingRow, write_rows
-from mckd_ray.student.base import Labeller, TrainingJob
+from mckd_ray.records import Example, Label, Outcome, TrainingRow
+from mckd_ray.student.base import TrainingJob
 from mckd_ray.student.seq2seq import Seq2Seq
 from mckd_ray.tasks import TASKS
 from mckd_ray.teacher import make_labeller
+from tests.students import (
+    FRAMES,
+    TREES,
+    examples_of,
+    largest_difference,
+    make_job,
+    of_student,
+    rows_of,
+    same,
+    train,
+    train_broken_off,
+    trained,
+)
 
 WORDS = [f"{a}{b}" for a in ("ba", "do") for b in ("n", "r", "sh", "t")]
 
@@ -26,37 +39,16 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def make_job(folder: Path, task: str, linearisation: str, rows: list[TrainingRow], **changes: Any) -> TrainingJob:
-    write_rows(folder / "rows.parquet", TrainingRow, rows)
-    write_rows(folder / "raw.parquet", Example, [row.example for row in rows])
-    student = StudentConfig(
+def job_of(folder: Path, task: str, linearisation: str, rows: list[TrainingRow], **changes: Any) -> TrainingJob:
+    config = StudentConfig(
         kind="seq2seq",
         linearisation=linearisation,
         scratch=ScratchConfig(width=64, layers=1, heads=4, vocabulary=400),
         max_source=64,
         max_target=64,
     )
-    job = TrainingJob(
-        task=task,
-        student=student,
-        training=TrainingConfig(steps=1, batch_size=8, learning_rate=3e-3),
-        objective="supervised",
-        rows=folder / "rows.parquet",
-        raw_text=folder / "raw.parquet",
-        init=None,
-        seed=1,
-        workers=1,
-        accumulate=1,
-        work=folder / "work",
-    )
-    return replace(job, **changes)
-
-
-def train(job: TrainingJob, folder: Path) -> Labeller:
-    trainer = Seq2Seq().trainer(job)
-    trainer.train()
-    Seq2Seq().save(trainer, job, folder)
-    return Seq2Seq().load(folder)
+    training = TrainingConfig(steps=1, batch_size=8, learning_rate=3e-3)
+    return make_job(folder, task, config, rows, **{"training": training, **changes})
 
 
 def reversal_rows(count: int, seed: int) -> list[TrainingRow]:
@@ -71,8 +63,8 @@ def reversal_rows(count: int, seed: int) -> list[TrainingRow]:
 
 def test_learns_to_reverse_words(tmp_path: Path) -> None:
     training = TrainingConfig(steps=350, batch_size=32, learning_rate=3e-3, dropout=0.0)
-    job = make_job(tmp_path, "text", "plain", reversal_rows(2000, 1), training=training)
-    labeller = train(job, tmp_path / "model")
+    job = job_of(tmp_path, "text", "plain", reversal_rows(2000, 1), training=training)
+    labeller = trained(job, tmp_path / "model")
     unseen = reversal_rows(200, 2)
     labels = labeller.label([row.example for row in unseen])
     right = sum(label.target == row.target for label, row in zip(labels, unseen, strict=True))
@@ -80,37 +72,19 @@ def test_learns_to_reverse_words(tmp_path: Path) -> None:
     assert all(label.confidence < 0 for label in labels)
 
 
-TREES = [
-    ("the cat sleeps", "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"),
-    ("a dog saw the cat", "(S (NP (DT a) (NN dog)) (VP (VBD saw) (NP (DT the) (NN cat))))"),
-    ("-LRB- yes -RRB-", "(INTJ (-LRB- -LRB-) (UH yes) (-RRB- -RRB-))"),
-]
-FRAMES = [
-    ("play some jazz", "PlayMusic O O B-genre"),
-    ("fly to new york ;", "atis_flight O O B-city I-city O"),
-    ("hello", "_ O"),
-]
 ALL = [
     *(("constituency", name, TREES) for name in TASKS["constituency"].linearisations),
     *(("semantic", name, FRAMES) for name in TASKS["semantic"].linearisations),
 ]
 
 
-def token_rows(pairs: list[tuple[str, str]]) -> list[TrainingRow]:
-    return [TrainingRow(f"r{index}", tuple(text.split()), "", target) for index, (text, target) in enumerate(pairs * 4)]
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
-
-
 @pytest.mark.parametrize(("task", "linearisation", "pairs"), ALL)
 def test_constrained_labels_are_valid_from_a_student_that_knows_nothing(
     tmp_path: Path, task: str, linearisation: str, pairs: list[tuple[str, str]]
 ) -> None:
-    job = make_job(tmp_path, task, linearisation, token_rows(pairs))
-    examples = [*[row.example for row in token_rows(pairs)], Example("new", ("ünseen", "wörds", ";", "(x)"))]
-    labels = train(job, tmp_path / "model").label(examples)
+    job = job_of(tmp_path, task, linearisation, rows_of(pairs * 4))
+    examples = [*examples_of(pairs * 4), Example("new", ("ünseen", "wörds", ";", "(x)"))]
+    labels = trained(job, tmp_path / "model").label(examples)
     assert [label.id for label in labels] == [example.id for example in examples]
     for label, example in zip(labels, examples, strict=True):
         assert label.outcome is Outcome.OK, label
@@ -118,15 +92,15 @@ def test_constrained_labels_are_valid_from_a_student_that_knows_nothing(
 
 
 def test_unconstrained_labels_are_repaired_or_say_why(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "semantic", "interleaved", token_rows(FRAMES))
-    job = replace(job, student=job.student.model_copy(update={"constrain": False}))
-    for label in train(job, tmp_path / "model").label([row.example for row in token_rows(FRAMES)]):
+    job = job_of(tmp_path, "semantic", "interleaved", rows_of(FRAMES * 4))
+    job = of_student(job, constrain=False)
+    for label in trained(job, tmp_path / "model").label(examples_of(FRAMES * 4)):
         assert label.outcome.usable == bool(label.target)
         assert label.outcome is Outcome.OK or label.reason
 
 
 def test_too_long_for_the_source_or_the_target_is_a_failed_row(tmp_path: Path) -> None:
-    labeller = train(make_job(tmp_path, "constituency", "words", token_rows(TREES)), tmp_path / "model")
+    labeller = trained(job_of(tmp_path, "constituency", "words", rows_of(TREES * 4)), tmp_path / "model")
     source, target, fine = labeller.label(
         [Example("a", ("the",) * 200), Example("b", ("cat",) * 40), Example("c", ("cat",))]
     )
@@ -136,50 +110,36 @@ def test_too_long_for_the_source_or_the_target_is_a_failed_row(tmp_path: Path) -
 
 
 def test_same_job_gives_the_same_bits(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "constituency", "labelled-words", token_rows(TREES))
+    job = job_of(tmp_path, "constituency", "labelled-words", rows_of(TREES * 4))
     train(job, tmp_path / "one")
     torch.rand(7)
     train(job, tmp_path / "two")
     train(replace(job, seed=2), tmp_path / "three")
     for name in ("model.safetensors", "tokenizer.json", "student.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert weights(tmp_path / "one") != weights(tmp_path / "three")
+    assert not same(tmp_path / "one", tmp_path / "three")
 
 
 @pytest.mark.parametrize("objective", ["supervised", "masked"])
 def test_a_resumed_run_gives_the_same_bits(tmp_path: Path, objective: Any) -> None:
     training = TrainingConfig(steps=4, batch_size=8, learning_rate=3e-3)
-    job = make_job(tmp_path, "semantic", "frame", token_rows(FRAMES), objective=objective, training=training)
-    train(job, tmp_path / "whole")
-
-    class Stop(transformers.TrainerCallback):
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-            control.should_training_stop = state.global_step == 2
-            return control
-
-    stopped = Seq2Seq().trainer(replace(job, work=tmp_path / "again"))
-    stopped.add_callback(Stop())
-    stopped.train()
-    resumed = Seq2Seq().trainer(replace(job, work=tmp_path / "again"))
-    resumed.train(resume_from_checkpoint=str(tmp_path / "again" / "checkpoint-2"))
-    Seq2Seq().save(resumed, job, tmp_path / "resumed")
-    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+    job = job_of(tmp_path, "semantic", "frame", rows_of(FRAMES * 4), objective=objective, training=training)
+    whole = train(job, tmp_path / "whole")
+    resumed = train_broken_off(replace(job, work=tmp_path / "again"), tmp_path / "resumed", stop=2)
+    assert same(whole, resumed)
 
 
 def test_accumulated_parts_give_the_same_steps(tmp_path: Path) -> None:
     training = TrainingConfig(steps=2, batch_size=8, learning_rate=1e-3, dropout=0.0)
-    job = make_job(tmp_path, "semantic", "tags", token_rows(FRAMES), training=training)
-    train(job, tmp_path / "whole")
-    train(replace(job, accumulate=4), tmp_path / "parts")
-    load = transformers.T5ForConditionalGeneration.from_pretrained
-    one, two = load(tmp_path / "whole").state_dict(), load(tmp_path / "parts").state_dict()
+    job = job_of(tmp_path, "semantic", "tags", rows_of(FRAMES * 4), training=training)
+    whole, parts = train(job, tmp_path / "whole"), train(replace(job, accumulate=4), tmp_path / "parts")
     # AdamW's first steps are the signs of the gradients: compare to the size of a step.
-    assert all((one[name] - two[name]).abs().mean() < 1e-5 for name in one)
+    assert largest_difference(whole, parts) < 1e-5
 
 
 def test_a_weight_counts_as_copies(tmp_path: Path) -> None:
-    rows = token_rows(FRAMES)[:3]
-    trainer = Seq2Seq().trainer(make_job(tmp_path, "semantic", "tags", rows))
+    rows = rows_of(FRAMES)
+    trainer = Seq2Seq().trainer(job_of(tmp_path, "semantic", "tags", rows))
     model: Any = trainer.model
     dataset: Any = trainer.train_dataset
     model.eval()
@@ -199,13 +159,13 @@ def test_a_weight_counts_as_copies(tmp_path: Path) -> None:
 def test_a_base_student_is_extended_by_new_symbols(tmp_path: Path) -> None:
     general, target = tmp_path / "general", tmp_path / "target"
     base = BaseConfig(masked_share=0.3)
-    job = make_job(general, "constituency", "labelled-words", token_rows(TREES[:2]), objective="masked")
-    job = replace(job, student=job.student.model_copy(update={"base": base}))
+    job = job_of(general, "constituency", "labelled-words", rows_of(TREES[:2] * 4), objective="masked")
+    job = of_student(job, base=base)
     train(job, tmp_path / "base")
-    first = make_job(general, "constituency", "labelled-words", token_rows(TREES[:1]), init=tmp_path / "base")
+    first = job_of(general, "constituency", "labelled-words", rows_of(TREES[:1] * 4), init=tmp_path / "base")
     train(first, tmp_path / "first")
-    second = make_job(target, "constituency", "labelled-words", token_rows(TREES[2:]), init=tmp_path / "first")
-    (label,) = train(second, tmp_path / "second").label([Example("x", ("yes", "no"))])
+    second = job_of(target, "constituency", "labelled-words", rows_of(TREES[2:] * 4), init=tmp_path / "first")
+    (label,) = trained(second, tmp_path / "second").label([Example("x", ("yes", "no"))])
     vocabulary = transformers.AutoTokenizer.from_pretrained(tmp_path / "second").get_vocab()
     assert {"⟨(NP⟩", "⟨(INTJ⟩", "⟨)⟩"} <= set(vocabulary)
     assert label.outcome is Outcome.OK
@@ -215,7 +175,7 @@ def test_a_base_student_is_extended_by_new_symbols(tmp_path: Path) -> None:
 
 def test_starts_from_a_pretrained_encoder_decoder_of_another_kind(tmp_path: Path) -> None:
     """BART: a start piece before each output, positions that end, and no space before a first word."""
-    job = make_job(tmp_path, "constituency", "words", token_rows(TREES))
+    job = job_of(tmp_path, "constituency", "words", rows_of(TREES * 4))
     tokenizer: Any = Seq2Seq().trainer(job).processing_class
     config = transformers.BartConfig(
         vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
@@ -224,18 +184,16 @@ def test_starts_from_a_pretrained_encoder_decoder_of_another_kind(tmp_path: Path
     )  # fmt: skip
     transformers.BartForConditionalGeneration(config).save_pretrained(tmp_path / "bart")
     tokenizer.save_pretrained(tmp_path / "bart")
-    job = replace(job, student=job.student.model_copy(update={"model": str(tmp_path / "bart")}))
-    labels = train(job, tmp_path / "model").label(
-        [*[row.example for row in token_rows(TREES)], Example("l", ("a",) * 49)]
-    )
+    job = of_student(job, model=str(tmp_path / "bart"))
+    labels = trained(job, tmp_path / "model").label([*examples_of(TREES * 4), Example("l", ("a",) * 49)])
     assert [label.outcome for label in labels] == [Outcome.OK] * 12 + [Outcome.FAILED]
 
 
 def test_what_is_not_a_model_is_a_model_error(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "text", "plain", reversal_rows(8, 1))
+    job = job_of(tmp_path, "text", "plain", reversal_rows(8, 1))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="empty' can't be loaded as a seq2seq student"):
-        Seq2Seq().trainer(replace(job, student=job.student.model_copy(update={"model": str(tmp_path / "empty")})))
+        Seq2Seq().trainer(of_student(job, model=str(tmp_path / "empty")))
     with pytest.raises(ModelError, match="is not a student that was trained here"):
         Seq2Seq().trainer(replace(job, init=tmp_path / "empty"))
     with pytest.raises(ModelError, match="is not a student that was trained here"):
@@ -243,7 +201,7 @@ def test_what_is_not_a_model_is_a_model_error(tmp_path: Path) -> None:
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    job = make_job(tmp_path, "text", "plain", reversal_rows(8, 1))
+    job = job_of(tmp_path, "text", "plain", reversal_rows(8, 1))
     train(job, tmp_path / "model")
     model = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path / "model")
     torch.save(model.state_dict(), tmp_path / "model" / "pytorch_model.bin")
@@ -255,12 +213,12 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
 def test_rows_that_are_all_too_long_are_a_data_error(tmp_path: Path) -> None:
     rows = [TrainingRow("a", (), "word " * 100, "word")]
     with pytest.raises(DataError, match="none of its 1 rows can be trained on"):
-        Seq2Seq().trainer(make_job(tmp_path, "text", "plain", rows))
+        Seq2Seq().trainer(job_of(tmp_path, "text", "plain", rows))
 
 
 def test_labels_do_not_hang_on_the_batch(tmp_path: Path) -> None:
-    labeller = train(make_job(tmp_path, "semantic", "interleaved", token_rows(FRAMES)), tmp_path / "model")
-    examples = [row.example for row in token_rows(FRAMES)]
+    labeller = trained(job_of(tmp_path, "semantic", "interleaved", rows_of(FRAMES * 4)), tmp_path / "model")
+    examples = examples_of(FRAMES * 4)
 
     def targets(labels: list[Label]) -> dict[str, str]:
         return {label.id: label.target for label in labels}
@@ -271,8 +229,8 @@ def test_labels_do_not_hang_on_the_batch(tmp_path: Path) -> None:
 
 
 def test_a_trained_student_can_be_the_teacher(tmp_path: Path) -> None:
-    student = train(make_job(tmp_path, "semantic", "interleaved", token_rows(FRAMES)), tmp_path / "model")
+    student = trained(job_of(tmp_path, "semantic", "interleaved", rows_of(FRAMES * 4)), tmp_path / "model")
     config = TeacherConfig(engine="student")
     teacher = make_labeller(config, TASKS["semantic"], checkpoint=tmp_path / "model")
-    examples = [row.example for row in token_rows(FRAMES)]
+    examples = examples_of(FRAMES * 4)
     assert teacher.label(examples) == student.label(examples)

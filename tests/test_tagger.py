@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
 
 from mckd_ray import student
 from mckd_ray.config import ScratchConfig, StudentConfig, TrainingConfig
 from mckd_ray.errors import ConfigError, DataError, ModelError
-from mckd_ray.records import Example, Outcome, TrainingRow, write_rows
+from mckd_ray.records import Example, Outcome, TrainingRow
 from mckd_ray.student.base import Labeller, TrainingJob
 from mckd_ray.student.features import UNKNOWN, WordFeatures
 from mckd_ray.student.tagger import Tagger
 from mckd_ray.tasks import TASKS
+from tests import students
+from tests.students import make_job, same, train_broken_off, weights
 
 TREES = [
     "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))",
@@ -44,50 +45,21 @@ def slot_rows() -> list[TrainingRow]:
 
 
 def job_of(folder: Path, rows: list[TrainingRow], task: str = "constituency", **changes: Any) -> TrainingJob:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_rows(folder / "rows.parquet", TrainingRow, rows)
-    write_rows(folder / "raw.parquet", Example, [row.example for row in rows])
-    job = TrainingJob(
-        task=task,
-        student=student_of("words"),
-        training=TrainingConfig(steps=8, batch_size=4, learning_rate=5e-3),
-        objective="supervised",
-        rows=folder / "rows.parquet",
-        raw_text=folder / "raw.parquet",
-        init=None,
-        seed=1,
-        workers=1,
-        accumulate=1,
-        work=folder / "work",
-    )
-    return replace(job, **changes)
+    config = changes.pop("student", student_of("words"))
+    training = TrainingConfig(steps=8, batch_size=4, learning_rate=5e-3)
+    return make_job(folder, task, config, rows, **{"training": training, **changes})
 
 
 def student_of(encoder: str) -> StudentConfig:
     return StudentConfig(scratch=ScratchConfig(width=32, layers=1, heads=2, vocabulary=200, encoder=encoder))
 
 
-def train(job: TrainingJob, resume: Path | None = None) -> Path:
-    kind = Tagger()
-    trainer = kind.trainer(job)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    folder = job.rows.parent / "student"
-    kind.save(trainer, job, folder)
-    return folder
+def train(job: TrainingJob) -> Path:
+    return students.train(job, job.rows.parent / "student")
 
 
 def answers(labeller: Labeller, rows: list[TrainingRow]) -> list[str]:
     return [label.target for label in labeller.label([row.example for row in rows])]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    loaded: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
-    return loaded
-
-
-def same(one: Path, other: Path) -> bool:
-    first, second = weights(one), weights(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize(("task", "rows"), [("constituency", tree_rows()), ("semantic", slot_rows())])
@@ -116,21 +88,7 @@ def test_a_resumed_run_ends_in_the_bits_of_an_undisturbed_one(tmp_path: Path, ob
     settings: dict[str, Any] = {"objective": objective, "student": student_of(encoder)}
     whole = train(job_of(tmp_path / "whole", tree_rows(), **settings))
     job = job_of(tmp_path / "broken", tree_rows(), **settings)
-    trainer = Tagger().trainer(job)
-    trainer.add_callback(StopAt(5))
-    trainer.train()
-    resumed = train(job, resume=job.work / "checkpoint-4")
-    assert same(whole, resumed)
-
-
-class StopAt(transformers.TrainerCallback):
-    """Ends training as a killed process would: in the middle, between two checkpoints."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_training_stop = state.global_step == self.step
+    assert same(whole, train_broken_off(job, tmp_path / "resumed", stop=5))
 
 
 def test_accumulated_parts_train_as_many_steps(tmp_path: Path) -> None:
@@ -244,9 +202,9 @@ def test_without_constraint_illegal_tags_are_repaired_and_said_to_be(tmp_path: P
 def test_bad_starts_are_one_clear_sentence(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ModelError, match="is not a model that can be loaded as a tagger"):
+    with pytest.raises(ModelError, match="empty' can't be loaded as a tagger"):
         Tagger().trainer(job_of(tmp_path, tree_rows(), student=StudentConfig(model=str(empty))))
-    with pytest.raises(ModelError, match="is not a tagger that was trained here"):
+    with pytest.raises(ModelError, match="is not a student that was trained here"):
         Tagger().trainer(job_of(tmp_path, tree_rows(), init=empty))
     with pytest.raises(ModelError, match="is not a student that was trained here"):
         student.load(empty)

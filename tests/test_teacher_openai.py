@@ -1,14 +1,13 @@
-"""The openai engine against real servers on this machine: well-behaved, misbehaving, and vLLM's own."""
+"""The openai engine against real servers on this machine, well-behaved and misbehaving."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -18,30 +17,11 @@ from aiohttp import web
 from mckd_ray.config import TeacherConfig, TeacherResources
 from mckd_ray.errors import ConfigError, ModelError
 from mckd_ray.records import Answer, Example
-from mckd_ray.tasks import TASKS
-from mckd_ray.teacher import EngineOrder, make_engine, make_prompts
+from mckd_ray.teacher import make_engine
 from mckd_ray.teacher.engine import Request
-from mckd_ray.teacher.openai_engine import OpenAIEngine, make
-from tests.random_llama import EXAMPLES, SHOTS, save_random_llama
-from tests.servers import Ask, ChatServer, CutError, Rule, completion, free_port, refusal, vllm_server
-
-KEY = "sk-secret-0123456789"
-REQUESTS = [Request(example.id, example, (0, 1)) for example in EXAMPLES]
-PROMPTS = make_prompts(TeacherConfig(), TASKS["constituency"], SHOTS * 4)
-
-
-@contextlib.contextmanager
-def engine(
-    monkeypatch: pytest.MonkeyPatch, url: str, resources: dict[str, Any] | None = None, key: str = KEY, **config: Any
-) -> Iterator[OpenAIEngine]:
-    """The engine for the server at `url`, with pauses of milliseconds."""
-    monkeypatch.setenv("OPENAI_BASE_URL", url)
-    monkeypatch.setenv("OPENAI_API_KEY", key)
-    teacher = TeacherConfig(engine="openai", **{"model": "m", "max_new_tokens": 20, **config})
-    made = make(EngineOrder(teacher, TeacherResources(**(resources or {})), PROMPTS, teacher.model), pause=0.002)
-    assert isinstance(made, OpenAIEngine)
-    with contextlib.closing(made):
-        yield made
+from tests.openai_engine import KEY, PROMPTS, REQUESTS, engine
+from tests.random_llama import EXAMPLES
+from tests.servers import Ask, ChatServer, CutError, Rule, completion, free_port, refusal
 
 
 def ask(
@@ -374,44 +354,3 @@ def test_what_must_be_set(
     with pytest.raises(error, match=message) as raised:
         make_engine(teacher, TeacherResources(), PROMPTS)
     assert not any(value in str(raised.value) for value in environment.values() if value)
-
-
-@pytest.fixture(scope="module")
-def vllm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """VLLM's own server of a tiny random model, named `tiny`, whose context is 400 tokens."""
-    pytest.importorskip("vllm", reason="vLLM is not installed: run `make install`")
-    folder = tmp_path_factory.mktemp("vllm")
-    with vllm_server(folder, save_random_llama(folder / "llama"), "tiny", KEY) as url:
-        yield url
-
-
-@pytest.mark.slow
-def test_vllms_own_server(monkeypatch: pytest.MonkeyPatch, vllm_url: str) -> None:
-    requests = [*REQUESTS, Request("long", Example("long", ("cats",) * 400), (0, 1))]
-    with engine(monkeypatch, vllm_url, model="tiny") as teacher:
-        answers = {answer.key: answer for answer in teacher.work(requests, 300)}
-    assert set(answers) == {"q", "r", "s", "long"}
-    long = answers.pop("long")
-    assert not long.again
-    assert long.failure.startswith("even without shots the prompt is too long (400: ")
-    for answer in answers.values():
-        assert answer.texts[0]
-        assert -20 < answer.logprobs[0] < 0
-        assert answer.shots == 2
-        assert 0 < answer.tokens_out <= 20 < answer.tokens_in
-
-
-@pytest.mark.slow
-def test_what_vllms_own_server_refuses(monkeypatch: pytest.MonkeyPatch, vllm_url: str) -> None:
-    """More shots than fit; a model and a key that it doesn't know."""
-    with engine(monkeypatch, vllm_url, model="tiny", samples=3, temperature=1) as teacher:
-        (answer,) = teacher.work([Request("q", EXAMPLES[0], tuple(range(8)))], 300)
-    assert len(set(answer.texts)) == 3
-    assert 0 < answer.shots < 8
-    for model, key, refused in (
-        ("other", KEY, r"the server has no such model \(404: "),
-        ("tiny", "sk-some-other-key", r"the server refused the key \(401\)"),
-    ):
-        known = engine(monkeypatch, vllm_url, key=key, model=model)
-        with known as teacher, pytest.raises(ModelError, match=refused):
-            teacher.work(REQUESTS[:1], 300)

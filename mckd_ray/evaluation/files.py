@@ -6,6 +6,7 @@ Both are JSON Lines with an `id` and the annotation in the task's own format (`t
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def evaluate_files(
 def _result(task: Task, answers: list[Answer], reasons: list[str], rows: bool) -> dict[str, Any]:
     counts = count_answers(task, answers)
     evaluation, total = summarise(task, answers, counts), add_counts(counts)
-    result = {"task": task.name, "primary": task.primary, **evaluation.to_dict()}
+    result = {"task": task.name, "primary": task.primary, **asdict(evaluation)}
     values = result.pop("values")
     result |= {"counts": dict(total), "breakdown": task.breakdown(total)}
     if rows:

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from mckd_ray.errors import DataError
 from mckd_ray.records import Example, Label, Outcome
@@ -33,15 +32,6 @@ class Evaluation:
     coverage: float
     outcomes: dict[str, int]
     values: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
-        """The inverse of `to_dict`. Raises TypeError for other keys."""
-        return cls(**values)
 
 
 def evaluate(task: Task, examples: Sequence[Example], gold: Mapping[str, str], labels: Sequence[Label]) -> Evaluation:

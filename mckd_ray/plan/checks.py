@@ -6,10 +6,8 @@ from mckd_ray.config import ExperimentConfig, StudentConfig
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Task
-from mckd_ray.teacher import engine_name, make_prompts
+from mckd_ray.teacher import PROMPTED, engine_name, make_prompts
 
-PROMPTED = ("vllm", "openai", "transformers")
-"""The engines that prompt a language model with shots."""
 SCRATCH = "scratch"
 """The model that is trained here, from random weights."""
 

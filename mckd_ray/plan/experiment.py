@@ -160,7 +160,8 @@ class _Planner:
         elif teacher.shots:
             shots = {"from": "labelled", "shots": teacher.shots, "seed": teacher.seed, "copies": teacher.shot_weight}
             parts.append((shots, None))
-        return self._train("train the teacher", teacher.seed, parts, student.training, student)
+        template = teacher.template if teacher.model == SCRATCH else ""
+        return self._train("train the teacher", teacher.seed, parts, student.training, student, template)
 
     # Students.
 
@@ -190,9 +191,11 @@ class _Planner:
         parts: Sequence[tuple[dict[str, Any], Step | None]],
         training: TrainingConfig,
         student: StudentConfig | None = None,
+        template: str = "",
     ) -> Step:
         student = student or self.config.student
-        return self._add_training(f"{name} seed {seed}", seed, parts, training, student, self._initial(student))
+        initial = self._initial(student)
+        return self._add_training(f"{name} seed {seed}", seed, parts, training, student, initial, template)
 
     def _add_training(
         self,
@@ -202,6 +205,7 @@ class _Planner:
         training: TrainingConfig,
         student: StudentConfig,
         initial: Step | None,
+        template: str = "",
     ) -> Step:
         inputs = {"corpus": self.corpus}
         data = []
@@ -217,6 +221,8 @@ class _Planner:
             inputs["init"] = initial
         settings = {"student": model, "training": section_settings(training), "data": data, "seed": seed}
         options = {"model": located(student.model), **section_settings(self.config.resources.student)}
+        if template:
+            settings["template"], options["template"] = model_identity(template), located(template)
         return self.graph.add(Step("train", name, self._of_task(settings), inputs, options))
 
     def _relabel(self, name: str, student: Step, split: str, partitions: Sequence[int] | None = None) -> Step:

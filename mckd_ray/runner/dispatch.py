@@ -14,11 +14,11 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
-from mckd_ray.plan.checks import PROMPTED
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report, failed, reused
 from mckd_ray.runner.session import TRAINING_SLOT, cluster_resources
+from mckd_ray.teacher import PROMPTED
 
 MOST_TASK_DEATHS = 3
 """How often Ray runs a step's task again when the process or node that ran it died."""

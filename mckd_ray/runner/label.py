@@ -55,16 +55,16 @@ def label_some(config: ExperimentConfig, count: int, watch: Watch, verbose: bool
 
 
 def _asked(job: "Job", teacher: "PromptedTeacher", examples: Sequence[Example]) -> dict[str, Any]:
-    from mckd_ray.runner.prompting import ask, requests_of
+    from mckd_ray.runner.prompting import ask
     from mckd_ray.runner.work import answer_book
 
     book = answer_book(job)
     asking = ask(teacher, examples, book, ProgressWriter(job.folder, len(examples)))
-    whole = [example for split in job.settings["splits"] for example in job.examples(split)]
-    keys = {request.key for request in requests_of(teacher, whole)}
-    prompts, rows = teacher.prompts(), _rows(examples, asking.labels)
-    for row, request, answer in zip(rows, requests_of(teacher, examples), asking.answers, strict=True):
+    rows, prompts = _rows(examples, asking.labels), asking.questions.prompts
+    for row, request, answer in zip(rows, asking.requests, asking.answers, strict=True):
         row |= {"prompt": prompts.text(request.example, request.shots[: answer.shots]), "samples": list(answer.texts)}
+    whole = [example for split in job.settings["splits"] for example in job.examples(split)]
+    keys = {request.key for request in asking.questions.of(whole)}
     return {"rows": rows, "facts": asking.facts, "estimate": asking.estimate(len(keys) - len(book.find(keys)))}
 
 

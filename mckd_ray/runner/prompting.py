@@ -23,10 +23,9 @@ def ask(teacher: PromptedTeacher, examples: Sequence[Example], book: AnswerBook,
 
     No engine is started if there is nothing to ask.
     """
-    requests = requests_of(teacher, examples)
-    asking = Asking(teacher, examples, requests)
+    asking = Asking(teacher, examples)
     with book.held():
-        asking.read(book.find({request.key for request in requests}).values())
+        asking.read(book.find({request.key for request in asking.requests}).values())
         left = asking.left
         if left:
             replicas = Replicas(teacher)
@@ -41,28 +40,38 @@ def ask(teacher: PromptedTeacher, examples: Sequence[Example], book: AnswerBook,
     return asking
 
 
-def requests_of(teacher: PromptedTeacher, examples: Sequence[Example]) -> list[Request]:
-    """One request for each input; inputs with the same prompt share a key."""
-    config, prompts = teacher.config, teacher.prompts()
-    constraint = "" if config.constrain == "none" else f"{config.constrain}:{digest_of(prompts.inventory)}"
-    rows, task = teacher.rows(), TASKS[teacher.task]
-    shots = choose_shots(config.shot_selection, rows, config.shots, config.seed, examples, task)
-    return [
-        Request(prompt_key(prompts.text(example, shown), constraint), example, shown)
-        for example, shown in zip(examples, shots, strict=True)
-    ]
+class Questions:
+    """What a teacher is asked: its prompts, and a request for each input."""
+
+    def __init__(self, teacher: PromptedTeacher) -> None:
+        """Reads the labelled budget, and whatever else the prompts are made from."""
+        self.prompts = teacher.prompts()
+        self._teacher, self._labelled = teacher, teacher.rows()
+        constrain = teacher.config.constrain
+        self._constraint = "" if constrain == "none" else f"{constrain}:{digest_of(self.prompts.inventory)}"
+
+    def of(self, examples: Sequence[Example]) -> list[Request]:
+        """One request for each input; inputs with the same prompt share a key."""
+        config, task = self._teacher.config, TASKS[self._teacher.task]
+        shots = choose_shots(config.shot_selection, self._labelled, config.shots, config.seed, examples, task)
+        return [
+            Request(prompt_key(self.prompts.text(example, shown), self._constraint), example, shown)
+            for example, shown in zip(examples, shots, strict=True)
+        ]
 
 
 class Asking:
     """Inputs on the way to their labels."""
 
-    def __init__(self, teacher: PromptedTeacher, examples: Sequence[Example], requests: Sequence[Request]) -> None:
+    def __init__(self, teacher: PromptedTeacher, examples: Sequence[Example]) -> None:
         """Nothing is answered yet."""
-        self._task, self._linearisation = TASKS[teacher.task], teacher.prompts().linearisation
-        self._price = teacher.resources.price
-        self._examples, self._requests = examples, requests
+        self.questions = Questions(teacher)
+        self.requests = self.questions.of(examples)
+        """One for each input."""
+        self._task, self._price = TASKS[teacher.task], teacher.resources.price
+        self._examples = examples
         self._places: dict[str, list[int]] = {}
-        for place, request in enumerate(requests):
+        for place, request in enumerate(self.requests):
             self._places.setdefault(request.key, []).append(place)
         self._labels: dict[int, Label] = {}
         self._answers: dict[str, Answer] = {}
@@ -72,10 +81,11 @@ class Asking:
 
     def read(self, answers: Iterable[Answer]) -> None:
         """Take in answers that are there already."""
+        linearisation = self.questions.prompts.linearisation
         for answer in answers:
             self._answers[answer.key] = answer
             for place in self._places[answer.key]:
-                self._labels[place] = label_of(self._examples[place], answer, self._linearisation, self._task)
+                self._labels[place] = label_of(self._examples[place], answer, linearisation, self._task)
 
     def told(self, answers: Sequence[Answer], replicas: Replicas) -> None:
         """Take in answers that have just come."""
@@ -89,7 +99,7 @@ class Asking:
     @property
     def left(self) -> list[Request]:
         """The requests that have no answer yet, each once."""
-        return [self._requests[places[0]] for key, places in self._places.items() if key not in self._answers]
+        return [self.requests[places[0]] for key, places in self._places.items() if key not in self._answers]
 
     @property
     def done(self) -> int:
@@ -111,7 +121,7 @@ class Asking:
     @property
     def answers(self) -> list[Answer]:
         """The answer that each label was read from, in order."""
-        return [self._answers[request.key] for request in self._requests]
+        return [self._answers[request.key] for request in self.requests]
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from mckd_ray.config import (
 )
 from mckd_ray.errors import DataError
 from mckd_ray.evaluation.scoring import evaluate
-from mckd_ray.plan.checks import PROMPTED
 from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Kind, Step
 from mckd_ray.plan.store import Store, write_json
@@ -31,6 +30,8 @@ from mckd_ray.runner.prompting import ask, outcome_counts
 from mckd_ray.runner.training_data import of_partitions, training_rows
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.tasks import TASKS
+from mckd_ray.tasks.prompt_form import read_template
+from mckd_ray.teacher import PROMPTED
 from mckd_ray.teacher.answers import AnswerBook, sampling
 
 LABELS = "labels.parquet"
@@ -117,6 +118,7 @@ def train_student(job: Job) -> Facts:
         workers=resources.workers,
         accumulate=resources.accumulate,
         work=job.folder / "checkpoints",
+        template=read_template(job.options.get("template", "")),
     )
     facts = train(training_job, job.folder, resources)
     return {"rows": len(rows), **facts}

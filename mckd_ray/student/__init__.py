@@ -1,16 +1,15 @@
 """Students: the three kinds, and any trained student by its folder."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mckd_ray.errors import ConfigError, ModelError, nearest
+from mckd_ray.student.card import kind_in
 
 if TYPE_CHECKING:
     from mckd_ray.student.base import Labeller, StudentKind
 
 KINDS = ("seq2seq", "tagger", "causal")
-CARD = "student.json"
 
 
 def kind(name: str) -> "StudentKind":
@@ -39,15 +38,7 @@ def use_threads(count: int) -> None:
 
 def load(folder: Path) -> "Labeller":
     """The trained student in `folder`, of whatever kind, ready to label. Raises ModelError."""
-    path = folder / CARD
-    try:
-        name = json.loads(path.read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{folder}: is not a student that was trained here: its {CARD} can't be read ({error})."
-        ) from error
+    name = kind_in(folder)
     if name not in KINDS:
-        raise ModelError(
-            f"{path}: is of the kind '{name}', which this version doesn't have.{nearest(str(name), KINDS)}"
-        )
+        raise ModelError(f"{folder}: is a student of the kind '{name}', which is not known here.{nearest(name, KINDS)}")
     return kind(name).load(folder)

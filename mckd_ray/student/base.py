@@ -33,6 +33,8 @@ class TrainingJob:
     accumulate: int
     work: Path
     """A folder for the trainer's own checkpoints."""
+    template: str = ""
+    """causal: the text of the template of its prompts; empty for that of the task and linearisation."""
 
 
 class Labeller(ABC):

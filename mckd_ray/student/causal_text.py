@@ -13,61 +13,13 @@ import tokenizers
 import torch
 from tokenizers import pre_tokenizers, processors
 
-from mckd_ray.errors import ConfigError
 from mckd_ray.student.pieces import Pieces, train_tokenizer
-from mckd_ray.tasks.base import Inventory
-from mckd_ray.tasks.prompts import TEMPLATES
+from mckd_ray.tasks.prompt_form import PromptForm
 
 IGNORED = -100
 """The label of a position that is not trained on."""
 _OPEN = 16
 """How many sequences are filled at once: more leave less room empty."""
-
-
-@dataclass(frozen=True)
-class PromptForm:
-    """How an example stands in a prompt, by the template of its task and linearisation."""
-
-    instruction: str
-    ask: str
-    """What is before an input, with an empty line before it."""
-    between: str
-    """What is between the input and its output, without the space before that."""
-    after: str
-    """What is behind the output."""
-    space: str
-    """What is between `between` and the output."""
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """The parts that are the same in all prompts."""
-        return tuple(part for part in (self.instruction, self.ask.rstrip(), self.between) if part.strip())
-
-    def input(self, source: str) -> str:
-        """An example up to its input."""
-        return self.ask + source
-
-    def output(self, output: str) -> str:
-        """An example from its output on."""
-        return self.space + output + self.after
-
-
-def read_form(task: str, linearisation: str, names: Inventory) -> PromptForm:
-    """The form that the package's template gives. Raises ConfigError where there is none."""
-    path = TEMPLATES / f"{task}.{linearisation}.txt"
-    try:
-        instruction, _, form = path.read_text(encoding="utf-8").partition("\n---\n")
-    except OSError as error:
-        raise ConfigError(
-            f"student.linearisation: '{linearisation}' of the task '{task}' has no prompt template, which a causal"
-            " student needs."
-        ) from error
-    listed = "\n".join(f"{kind}: {', '.join(values)}" for kind, values in names.items() if values)
-    question, after = form.rstrip("\n").split("{output}")
-    ask, between = question.split("{input}")
-    space = between[len(between.rstrip()) :]
-    instruction = instruction.replace("{names}", listed).strip()
-    return PromptForm(instruction, f"\n\n{ask}", between.rstrip(), after, space)
 
 
 def scratch_tokenizer(texts: Iterable[str], vocabulary: int, form: PromptForm, symbols: Iterable[str]) -> Any:
@@ -114,7 +66,7 @@ class PromptPieces(Pieces):
 
     def question(self, text: str) -> list[int]:
         """An example up to its output."""
-        return self._plain(self.form.input(text) + self.form.between)
+        return self._plain(self.form.question(text))
 
     def answer(self, text: str) -> list[int]:
         """An example from its output on."""

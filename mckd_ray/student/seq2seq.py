@@ -1,33 +1,33 @@
 """The `seq2seq` student: any encoder-decoder of transformers, or a small T5 from scratch."""
 
-import json
-import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from string import punctuation
 from typing import Any
 
-import safetensors
-import tokenizers
 import torch
 import transformers
 
-import mckd_ray
 from mckd_ray.config import ScratchConfig
 from mckd_ray.errors import DataError, ModelError
 from mckd_ray.records import Example, TrainingRow, read_rows
-from mckd_ray.student import CARD
 from mckd_ray.student.arguments import training_arguments, training_order
 from mckd_ray.student.base import Labeller, StudentKind, TrainingJob
 from mckd_ray.student.generation import start_piece
 from mckd_ray.student.pieces import Pieces, train_tokenizer
-from mckd_ray.student.quiet import quiet
-from mckd_ray.student.seq2seq_labeller import Seq2SeqLabeller, Settings
+from mckd_ray.student.pretrained import load_model, loading
+from mckd_ray.student.seq2seq_labeller import Seq2SeqLabeller
 from mckd_ray.student.seq2seq_training import Collator, Item, Masked, Supervised, WeightedTrainer
+from mckd_ray.student.sequences import (
+    SequenceCard,
+    check_fitting,
+    fit_embeddings,
+    save_student,
+    structural_symbols,
+    within,
+)
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Inventory, Linearisation
-
-logger = logging.getLogger(__name__)
 
 MASKED_SHARE = 0.15
 """T5's own share of masked pieces, where the config doesn't say."""
@@ -52,7 +52,7 @@ class Seq2Seq(StudentKind):
             if job.objective == "masked"
             else _supervised(job, rows, pieces, linearisation, inventory, model.config)
         )
-        _fit_embeddings(model, pieces)
+        fit_embeddings(model, len(pieces))
         return WeightedTrainer(
             inventory,
             model=model,
@@ -64,61 +64,27 @@ class Seq2Seq(StudentKind):
 
     def save(self, trainer: transformers.Trainer, job: TrainingJob, folder: Path) -> None:
         """Write model (safetensors), tokenizer and `student.json` into `folder`."""
-        if not isinstance(trainer, WeightedTrainer) or trainer.processing_class is None:
+        if not isinstance(trainer, WeightedTrainer):
             raise TypeError("save() takes the trainer that trainer() made")
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        with quiet():
-            model.save_pretrained(folder)
-        trainer.processing_class.save_pretrained(folder)
-        card = {
-            "kind": "seq2seq",
-            "task": job.task,
-            "linearisation": job.student.linearisation,
-            "inventory": trainer.inventory,
-            "max_source": job.student.max_source,
-            "max_target": job.student.max_target,
-            "constrain": job.student.constrain,
-            "versions": {
-                "mckd_ray": mckd_ray.__version__,
-                "transformers": transformers.__version__,
-                "tokenizers": tokenizers.__version__,
-                "torch": torch.__version__,
-            },
-        }
-        (folder / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        save_student(trainer, SequenceCard.of(job, trainer.inventory), folder)
 
     def load(self, folder: Path) -> Labeller:
         """The student in `folder`, on the GPU if there is one. Raises ModelError."""
-        card = _read_card(folder)
+        settings = SequenceCard.read(folder, "seq2seq").settings
         pieces, model = _pretrained(str(folder), dropout=None)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        task = TASKS[card["task"]]
-        settings = Settings(
-            linearisation=task.linearisations[card["linearisation"]],
-            inventory={name: tuple(values) for name, values in card["inventory"].items()},
-            max_source=_limit(card["max_source"], model.config),
-            max_target=_limit(card["max_target"], model.config),
-            constrain=card["constrain"],
+        settings = replace(
+            settings,
+            max_source=within(settings.max_source, model.config),
+            max_target=within(settings.max_target, model.config),
         )
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         return Seq2SeqLabeller(model.to(device).eval(), pieces, settings)
-
-
-def _read_card(folder: Path) -> dict[str, Any]:
-    try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder}: is not a student that was trained here: its {CARD} can't be read ({error})."
-        ) from error
-    if card.get("kind") != "seq2seq":
-        raise ModelError(f"{folder}: is a student of the kind '{card.get('kind')}', and seq2seq is wanted.")
-    return card
 
 
 def _start(job: TrainingJob) -> tuple[Pieces, Any]:
     """The tokenizer and model that the job starts from."""
     if job.init is not None:
-        _read_card(job.init)
+        SequenceCard.read(job.init, "seq2seq")
         return _pretrained(str(job.init), job.training.dropout)
     if job.student.model != "scratch":
         return _pretrained(job.student.model, job.training.dropout)
@@ -153,43 +119,17 @@ def _small_t5(sizes: ScratchConfig, pieces: Pieces, dropout: float | None) -> An
 
 
 def _pretrained(name: str, dropout: float | None) -> tuple[Pieces, Any]:
-    """Tokenizer and model by hub name or folder: safetensors only, no code from the hub. Raises ModelError."""
-    try:
-        with quiet():
-            return _read_pretrained(name, dropout)
-    except (OSError, ValueError, KeyError, ImportError, safetensors.SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"'{name}' can't be loaded as a seq2seq student: {reason} Give a hub name or a folder of an encoder-decoder"
-            " with safetensors and its tokenizer, or 'scratch'."
-        ) from error
-
-
-def _read_pretrained(name: str, dropout: float | None) -> tuple[Pieces, Any]:
-    config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-    if dropout is not None:
-        setattr(config, "dropout_rate" if hasattr(config, "dropout_rate") else "dropout", dropout)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
-        name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-    )
-    return Pieces(tokenizer), model
-
-
-def _fit_embeddings(model: Any, pieces: Pieces) -> None:
-    """Room for the pieces that were added; the new ones start near the mean of the old. Never shrinks."""
-    if len(pieces) > model.get_input_embeddings().weight.shape[0]:
-        with quiet():
-            model.resize_token_embeddings(len(pieces))
-
-
-def _limit(pieces: int, config: Any) -> int:
-    """At most `pieces`, and at most what a model with fixed positions can hold."""
-    return min(pieces, getattr(config, "max_position_embeddings", None) or pieces)
+    """The tokenizer and model of a folder or hub name. Raises ModelError."""
+    give = "a hub name or a folder of an encoder-decoder with safetensors and its tokenizer, or 'scratch'"
+    with loading(f"'{name}'", "a seq2seq student", give):
+        tokenizer, model = load_model(
+            transformers.AutoModelForSeq2SeqLM, name, dropout, dropout_keys=("dropout_rate", "dropout")
+        )
+        return Pieces(tokenizer), model
 
 
 def _masked(job: TrainingJob, rows: Sequence[TrainingRow], pieces: Pieces, config: Any) -> Masked:
-    longest = _limit(job.student.max_source, config)
+    longest = within(job.student.max_source, config)
     sources = [pieces.source(row.example.source) for row in rows]
     # Long text is cut: any stretch of it can be learned from.
     texts = [
@@ -218,35 +158,11 @@ def _supervised(
         names = structural_symbols(texts, [row.example for row in rows])
         # A pretrained model knows its own pieces for brackets and names: only what it can't write is added to them.
         pieces.add_symbols(names if job.student.model == "scratch" else filter(pieces.lossy, names))
-    max_source, max_target = _limit(job.student.max_source, config), _limit(job.student.max_target, config)
+    max_source, max_target = within(job.student.max_source, config), within(job.student.max_target, config)
     items = [
         Item(pieces.source(row.example.source), encode(text), row.weight) for row, text in zip(rows, texts, strict=True)
     ]
     fitting = [item for item in items if len(item.source) <= max_source and len(item.target) <= max_target]
-    if not fitting:
-        raise DataError(
-            f"{job.rows}: none of its {len(rows)} rows can be trained on within student.max_source={max_source} and "
-            f"student.max_target={max_target} pieces."
-        )
-    if len(fitting) < len(items):
-        logger.warning(
-            "%d of %d rows are too long to train on, and are left out.", len(items) - len(fitting), len(items)
-        )
+    check_fitting(job, len(fitting), len(rows), max_source, max_target)
     lengths = [len(item.source) + len(item.target) for item in fitting]
     return Supervised(fitting, training_order(lengths, job.training, job.seed))
-
-
-def structural_symbols(texts: Sequence[str], examples: Sequence[Example]) -> list[str]:
-    """The symbols of the linearisations `texts` that aren't words of their inputs (brackets, labels, tags), sorted.
-
-    A word with punctuation that the linearisation put on it is still a word.
-    """
-    found: set[str] = set()
-    for text, example in zip(texts, examples, strict=True):
-        words = {_core(word) for word in example.source.split()}
-        found.update(symbol for symbol in text.split() if _core(symbol) not in words)
-    return sorted(found)
-
-
-def _core(symbol: str) -> str:
-    return symbol.strip(punctuation) or symbol

@@ -1,8 +1,7 @@
 """The models of taggers: from scratch, from the hub or a folder, or from a checkpoint of ours."""
 
 import contextlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from torch import nn
 
 from mckd_ray.config import ScratchConfig
 from mckd_ray.errors import ConfigError, ModelError, nearest
-from mckd_ray.student import CARD
+from mckd_ray.student.card import Card
 from mckd_ray.student.features import WordFeatures
-from mckd_ray.student.quiet import quiet
+from mckd_ray.student.pretrained import loading
 from mckd_ray.student.readers import PIECES_LIMIT, PieceReader, Reader, WordReader, learn_pieces
 from mckd_ray.student.tag_rows import Vocabularies
 from mckd_ray.student.word_encoder import WordEncoderConfig
@@ -27,35 +26,17 @@ Tokens = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Card:
-    """What `student.json` says of a trained tagger."""
+class TagCard(Card):
+    """What `student.json` says of a tagger."""
 
-    kind: str
-    task: str
-    linearisation: str
     objective: str
     encoder: str
-    constrain: bool
     factors: dict[str, list[str]]
-    versions: dict[str, str]
 
     @property
     def vocabularies(self) -> Vocabularies:
         """The values of each factor, in the order of the logits."""
         return {name: tuple(values) for name, values in self.factors.items()}
-
-
-def read_card(folder: Path) -> Card:
-    """The card of the tagger in `folder`. Raises ModelError if there is none, or one of another kind."""
-    try:
-        card = Card(**json.loads((folder / CARD).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{folder}: is not a tagger that was trained here: its {CARD} can't be read ({error})."
-        ) from error
-    if card.kind != "tagger":
-        raise ModelError(f"{folder}: holds a student of kind {card.kind}, where one of kind tagger is wanted.")
-    return card
 
 
 def reader_of(name: str, encoder: str = "") -> Reader:
@@ -138,15 +119,7 @@ def _head(model: nn.Module, labels: int) -> nn.Linear:
     return heads[-1]
 
 
-@contextlib.contextmanager
-def _loading(name: str) -> Iterator[None]:
+def _loading(name: str) -> contextlib.AbstractContextManager[None]:
     """Raises ModelError for what can't be loaded."""
-    try:
-        with quiet():
-            yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"{name}: is not a model that can be loaded as a tagger; give `scratch`, a hub name or a folder with "
-            f"config.json, model.safetensors and a tokenizer ({reason})."
-        ) from error
+    give = "`scratch`, a hub name or a folder with config.json, model.safetensors and a tokenizer"
+    return loading(f"'{name}'", "a tagger", give)

@@ -1,7 +1,6 @@
 """The tagger: an encoder that writes all tags of an input in one pass, for tasks that have tags."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,20 @@ import transformers
 from torch import nn
 from torch.utils.data import Subset
 
-import mckd_ray
 from mckd_ray.config import BaseConfig
 from mckd_ray.errors import ConfigError, DataError, ModelError
 from mckd_ray.records import Example, TrainingRow, read_rows
-from mckd_ray.student import CARD
 from mckd_ray.student.arguments import training_arguments, training_order
 from mckd_ray.student.base import Labeller, StudentKind, TrainingJob
+from mckd_ray.student.card import CARD
 from mckd_ray.student.quiet import quiet
 from mckd_ray.student.readers import Reader, WordReader
 from mckd_ray.student.tag_labeller import NO_TAGS, TagLabeller
 from mckd_ray.student.tag_models import (
     OURS,
-    Card,
+    TagCard,
     extend_head,
     pretrained_model,
-    read_card,
     reader_of,
     scratch_model,
     scratch_reader,
@@ -41,7 +38,7 @@ from mckd_ray.tasks.base import TagScheme
 class TaggerTrainer(transformers.Trainer):
     """A trainer with the tagger's two objectives; it also keeps what `Tagger.save` writes beside the weights."""
 
-    def __init__(self, card: Card, reader: Reader, masked_share: float, **settings: Any) -> None:
+    def __init__(self, card: TagCard, reader: Reader, masked_share: float, **settings: Any) -> None:
         super().__init__(**settings, data_collator=partial(collate, pad=reader.pad))
         self.card = card
         self.reader = reader
@@ -98,12 +95,11 @@ class Tagger(StudentKind):
         with quiet():
             trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
         trainer.reader.save(folder)
-        text = json.dumps(asdict(trainer.card), ensure_ascii=False, indent=1)
-        (folder / CARD).write_text(text, encoding="utf-8")
+        trainer.card.write(folder)
 
     def load(self, folder: Path) -> Labeller:
         """The tagger in `folder`. Raises ModelError, also for one that has only learned to restore masked words."""
-        card = read_card(folder)
+        card = TagCard.read(folder, "tagger")
         if card.objective == "masked":
             raise ModelError(f"{folder}: has only learned to restore masked words: train it on targets first.")
         model = pretrained_model(str(folder), sum(map(len, card.vocabularies.values())))
@@ -127,14 +123,14 @@ class _Start:
 
     name: str
     reader: Reader
-    card: Card | None
+    card: TagCard | None
 
 
 def _start(job: TrainingJob) -> _Start:
     model = job.student.model
     folder = job.init or (Path(model) if (Path(model) / CARD).exists() else None)
     if folder:
-        card = read_card(folder)
+        card = TagCard.read(folder, "tagger")
         if card.objective == "supervised" and card.task != job.task:
             raise ModelError(f"{folder}: is a student for {card.task}, and can't start one for {job.task}.")
         return _Start(str(folder), reader_of(str(folder), card.encoder), card)
@@ -159,8 +155,8 @@ def _rows(job: TrainingJob, start: _Start) -> tuple[Vocabularies, list[TagRow]]:
     return vocabularies, tag_rows(start.reader, scheme.factors, vocabularies, usable, split)
 
 
-def _card(job: TrainingJob, start: _Start, vocabularies: Vocabularies) -> Card:
-    return Card(
+def _card(job: TrainingJob, start: _Start, vocabularies: Vocabularies) -> TagCard:
+    return TagCard(
         kind="tagger",
         task=job.task,
         linearisation="tags",
@@ -168,9 +164,4 @@ def _card(job: TrainingJob, start: _Start, vocabularies: Vocabularies) -> Card:
         encoder=OURS if isinstance(start.reader, WordReader) else "pieces",
         constrain=job.student.constrain,
         factors={name: list(values) for name, values in vocabularies.items()},
-        versions={
-            "mckd_ray": mckd_ray.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
     )

@@ -1,18 +1,11 @@
-"""Few-shot prompts: the instruction and the shots first, which inputs share; then the input.
-
-A template is a text file: the instruction, a line `---`, and the form of an example. `{names}` stands for the names
-(labels, slots, intents) that the labelled examples use, `{input}` and `{output}` for an example's own. Those of the
-package are `templates/TASK.LINEARISATION.txt`; `teacher.template` names another.
-"""
+"""Few-shot prompts: the instruction and the shots first, which inputs share; then the input."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.records import Example
 from mckd_ray.tasks.base import Inventory, Task
+from mckd_ray.tasks.prompt_form import prompt_form
 
-TEMPLATES = Path(__file__).parent / "templates"
 LINEARISATIONS = {"constituency": "labelled-words", "semantic": "frame", "text": "plain"}
 """How targets are written in prompts where the config doesn't say: each task's most readable way."""
 
@@ -42,30 +35,28 @@ class Prompts:
         """
         name = linearisation or LINEARISATIONS[task.name]
         self.linearisation = task.linearisations[name]
-        instruction, form = _parts(template or _packaged(task, name))
-        shown = self.linearisation.inventory((target, example) for example, target in labelled)
-        names = "\n".join(f"{kind}: {', '.join(values)}" for kind, values in shown.items() if values)
+        names = self.linearisation.inventory((target, example) for example, target in labelled)
+        self._form = prompt_form(task, name, names, template)
         self.inventory: Inventory = self.linearisation.inventory(
             (target, example) for example, target in [*labelled, *known]
         )
-        self._instruction = instruction.replace("{names}", names).strip()
-        self._ask, self._answer = form.rstrip("\n").split("{output}")
         self._shots = [(example.source, self.linearisation.linearise(target, example)) for example, target in labelled]
         self._nearest_last = nearest_last
         self._one_line = not any("\n" in output for _, output in self._shots)
 
     def text(self, example: Example, shots: Sequence[int]) -> str:
         """The prompt with these labelled examples, the most important first, for a model that goes on with a text."""
-        examples = [self._question(source) + output + self._answer for source, output in self._shown(shots)]
-        return "\n\n".join([self._instruction, *examples, self._question(example.source).rstrip()])
+        form = self._form
+        examples = [form.question(source) + form.output(output) for source, output in self._shown(shots)]
+        return "".join([form.instruction, *examples, form.question(example.source).rstrip()])
 
     def messages(self, example: Example, shots: Sequence[int]) -> list[Message]:
         """The prompt with these labelled examples, the most important first, as a chat: questions and answers."""
         turns: list[Message] = []
         for source, output in self._shown(shots):
-            turns += [_message("user", self._question(source)), _message("assistant", output)]
-        turns.append(_message("user", self._question(example.source)))
-        turns[0]["content"] = f"{self._instruction}\n\n{turns[0]['content']}"
+            turns += [_message("user", self._form.question(source)), _message("assistant", output)]
+        turns.append(_message("user", self._form.question(example.source)))
+        turns[0]["content"] = f"{self._form.instruction}\n\n{turns[0]['content']}"
         return turns
 
     @property
@@ -81,47 +72,6 @@ class Prompts:
         order = reversed(shots) if self._nearest_last else shots
         return [self._shots[index] for index in order]
 
-    def _question(self, source: str) -> str:
-        return self._ask.replace("{input}", source)
-
-
-def read_template(path: str) -> str:
-    """The text of the template file `path`; empty for no path. Raises ConfigError."""
-    if not path:
-        return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"teacher.template '{path}' cannot be read as text: {error}.") from error
-    try:
-        _parts(text)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return text
-
 
 def _message(role: str, content: str) -> Message:
     return {"role": role, "content": content.strip()}
-
-
-def _parts(template: str) -> tuple[str, str]:
-    """The instruction and the form of an example."""
-    instruction, line, form = template.partition("\n---\n")
-    if not line or form.count("{output}") != 1 or "{input}" not in form.split("{output}")[0]:
-        raise ConfigError(
-            "a template is an instruction, a line ---, and the form of an example with {input} and then one {output}."
-        )
-    return instruction, form
-
-
-def _packaged(task: Task, name: str) -> str:
-    """The package's template for a linearisation of the task."""
-    known = [
-        path.name.removeprefix(f"{task.name}.").removesuffix(".txt") for path in TEMPLATES.glob(f"{task.name}.*.txt")
-    ]
-    if name not in known:
-        raise ConfigError(
-            f"teacher.linearisation: there is no prompt template for '{name}' of the task '{task.name}'."
-            f"{nearest(name, known)} Or give one as teacher.template."
-        )
-    return (TEMPLATES / f"{task.name}.{name}.txt").read_text(encoding="utf-8")

@@ -1,13 +1,13 @@
 """The teacher: who writes the first pseudolabels, and how it is made.
 
-Prompted teachers are engines: a language model that is asked with shots. Others label inputs by themselves. Both tables
-are literal: a new one is a file here, a function and a line below.
+Prompted teachers are engines: a language model that is asked with shots. Others label inputs by themselves. A new one
+is a file here, its name in one of the two lists, and two lines in `make_engine` or in `make_labeller`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING
 from mckd_ray.config import TeacherConfig, TeacherResources
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.tasks.base import Task
-from mckd_ray.tasks.prompts import Prompts, Shot, read_template
+from mckd_ray.tasks.prompt_form import read_template
+from mckd_ray.tasks.prompts import Prompts, Shot
 
 if TYPE_CHECKING:
     from mckd_ray.student.base import Labeller
     from mckd_ray.teacher.engine import Engine
+
+PROMPTED = ("vllm", "openai", "transformers")
+"""The engines that prompt a language model with shots."""
+LABELLERS = ("student", "replay", "simulated")
+"""The teachers that label inputs by themselves."""
 
 
 # Prompted teachers.
@@ -34,31 +40,6 @@ class EngineOrder:
     prompts: Prompts
     model: str
     """Hub name, folder, or the server's name for the model."""
-
-
-def _vllm(order: EngineOrder) -> Engine:
-    from mckd_ray.teacher.vllm_engine import make
-
-    return make(order)
-
-
-def _openai(order: EngineOrder) -> Engine:
-    from mckd_ray.teacher.openai_engine import make
-
-    return make(order)
-
-
-def _transformers(order: EngineOrder) -> Engine:
-    from mckd_ray.teacher.transformers_engine import make
-
-    return make(order)
-
-
-ENGINES: dict[str, Callable[[EngineOrder], Engine]] = {
-    "vllm": _vllm,
-    "openai": _openai,
-    "transformers": _transformers,
-}
 
 
 def engine_name(config: TeacherConfig) -> str:
@@ -82,7 +63,20 @@ def make_engine(config: TeacherConfig, resources: TeacherResources, prompts: Pro
 
     Raises ConfigError for an engine that isn't there, ModelError for a model that can't be loaded.
     """
-    return ENGINES[engine_name(config)](EngineOrder(config, resources, prompts, model or config.model))
+    order, name = EngineOrder(config, resources, prompts, model or config.model), engine_name(config)
+    if name == "vllm":
+        from mckd_ray.teacher import vllm_engine
+
+        return vllm_engine.make(order)
+    if name == "openai":
+        from mckd_ray.teacher import openai_engine
+
+        return openai_engine.make(order)
+    if name == "transformers":
+        from mckd_ray.teacher import transformers_engine
+
+        return transformers_engine.make(order)
+    raise ConfigError(f"teacher.engine: '{name}' is asked no prompts.{nearest(name, PROMPTED)}")
 
 
 # Teachers that label inputs by themselves.
@@ -100,31 +94,6 @@ class Commission:
     """simulated: id to canonical gold, of the whole pool whatever the batch: its names are what is confused."""
 
 
-def _student(commission: Commission) -> Labeller:
-    from mckd_ray.teacher.student_engine import make
-
-    return make(commission)
-
-
-def _replay(commission: Commission) -> Labeller:
-    from mckd_ray.teacher.replay import make
-
-    return make(commission)
-
-
-def _simulated(commission: Commission) -> Labeller:
-    from mckd_ray.teacher.simulated import make
-
-    return make(commission)
-
-
-LABELLERS: dict[str, Callable[[Commission], Labeller]] = {
-    "student": _student,
-    "replay": _replay,
-    "simulated": _simulated,
-}
-
-
 def make_labeller(
     config: TeacherConfig, task: Task, checkpoint: Path | None = None, gold: Mapping[str, str] | None = None
 ) -> Labeller:
@@ -133,8 +102,17 @@ def make_labeller(
     `checkpoint` is used by `student`, `gold` by `simulated`, and by no other. Raises ConfigError for one that isn't
     there, ModelError for a model that can't be loaded, DataError for a file of labels that can't be read.
     """
-    if config.engine not in LABELLERS:
-        raise ConfigError(
-            f"teacher.engine: '{config.engine}' labels nothing by itself.{nearest(config.engine, LABELLERS)}"
-        )
-    return LABELLERS[config.engine](Commission(config, task, checkpoint, gold))
+    commission = Commission(config, task, checkpoint, gold)
+    if config.engine == "student":
+        from mckd_ray.teacher import student_engine
+
+        return student_engine.make(commission)
+    if config.engine == "replay":
+        from mckd_ray.teacher import replay
+
+        return replay.make(commission)
+    if config.engine == "simulated":
+        from mckd_ray.teacher import simulated
+
+        return simulated.make(commission)
+    raise ConfigError(f"teacher.engine: '{config.engine}' labels nothing by itself.{nearest(config.engine, LABELLERS)}")

@@ -67,6 +67,7 @@ class _Node:
     children: list["_Node"] = field(default_factory=list)
 
     def first_word(self) -> str:
+        """The leftmost word below the node."""
         node = self
         while node.word is None:
             node = node.children[0]

@@ -4,13 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import safetensors
 import torch
 import transformers
 
-from mckd_ray.errors import ModelError
 from mckd_ray.records import Answer
-from mckd_ray.student.quiet import quiet
+from mckd_ray.student.pretrained import loading
 from mckd_ray.teacher import EngineOrder
 from mckd_ray.teacher.engine import Engine, Request
 from mckd_ray.teacher.fitting import FittedPrompts
@@ -115,18 +113,12 @@ class TransformersEngine(Engine):
 
 def make(order: EngineOrder) -> Engine:
     """The model of the order, on the GPU if there is one. Raises ModelError if it can't be loaded."""
-    try:
-        with quiet():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(order.model, trust_remote_code=False)
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                order.model, use_safetensors=True, trust_remote_code=False, dtype="auto"
-            )
-    except (OSError, ValueError, KeyError, ImportError, safetensors.SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"teacher.model '{order.model}' can't be loaded as a causal language model: {reason} Give a hub name or a"
-            " folder with safetensors and a tokenizer."
-        ) from error
+    give = "a hub name or a folder with safetensors and a tokenizer"
+    with loading(f"teacher.model '{order.model}'", "a causal language model", give):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(order.model, trust_remote_code=False)
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            order.model, use_safetensors=True, trust_remote_code=False, dtype="auto"
+        )
     # None of the sampling that a model's authors recommend.
     generation: Any = transformers.GenerationConfig
     model.generation_config = generation(eos_token_id=model.generation_config.eos_token_id, do_sample=False)

@@ -1,0 +1,64 @@
+"""`student.json`: what a checkpoint folder says of the student in it, so that the folder is enough to load it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import mckd_ray
+from mckd_ray.errors import ModelError
+
+CARD = "student.json"
+
+
+def versions() -> dict[str, str]:
+    """The versions of what trains students here."""
+    return {"mckd_ray": mckd_ray.__version__} | {
+        name: version(name) for name in ("transformers", "tokenizers", "torch")
+    }
+
+
+@dataclass(frozen=True)
+class Card:
+    """What every student's card says; each kind adds what it needs."""
+
+    kind: str
+    task: str
+    linearisation: str
+    constrain: bool
+    versions: dict[str, str] = field(default_factory=versions, kw_only=True)
+
+    def write(self, folder: Path) -> None:
+        """Write the card into `folder`."""
+        (folder / CARD).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path, kind: str) -> Self:
+        """The card of the student of this `kind` in `folder`. Raises ModelError if there is none, or another kind's."""
+        values = _values(folder)
+        if values.get("kind") != kind:
+            raise ModelError(f"{folder}: is a student of the kind '{values.get('kind')}', and {kind} is wanted.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise _unreadable(folder, error) from error
+
+
+def kind_in(folder: Path) -> str:
+    """The kind of the student in `folder`. Raises ModelError if there is none."""
+    return str(_values(folder).get("kind"))
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    if not isinstance(values, dict):
+        raise _unreadable(folder, "it is not a JSON object")
+    return values
+
+
+def _unreadable(folder: Path, reason: object) -> ModelError:
+    return ModelError(f"{folder}: is not a student that was trained here: its {CARD} can't be read ({reason}).")
