@@ -28,7 +28,7 @@ from mckd_ray.corpora.builtin import general_rows
 from mckd_ray.records import Example, TrainingRow, write_rows
 from mckd_ray.runner.asking import PromptedTeacher
 from mckd_ray.runner.progress import ProgressWriter
-from mckd_ray.runner.prompting import ask, requests_of
+from mckd_ray.runner.prompting import Questions, ask
 from mckd_ray.runner.session import session
 from mckd_ray.student.pieces import train_tokenizer
 from mckd_ray.tasks import TASKS
@@ -115,8 +115,8 @@ def main() -> int:
         write_rows(folder / "labelled.parquet", TrainingRow, labelled)
         model = save_model(folder / "model", [f"{example.source} {gold}" for example, gold in rows])
         plain = teacher(model, folder / "labelled.parquet")
-        form = plain.prompts()
-        prompts = [form.text(request.example, request.shots) for request in requests_of(plain, examples)]
+        asked = Questions(plain)
+        prompts = [asked.prompts.text(request.example, request.shots) for request in asked.of(examples)]
         for size, times in repeats.items():
             ratios = []
             for _ in range(times):
