@@ -13,7 +13,28 @@ from mckd_ray.tasks import TASKS
 TOKENS = st.lists(
     st.text(st.characters(exclude_categories=("Cs", "Z", "Cc")), min_size=1, max_size=6), min_size=1, max_size=12
 )
-SCRAPS = "( ) ( S (NP the cat O B-x I-x l|L/NP|DT r|-|. ``` intent: x: ; [2] || -LRB- \n".split(" ")
+SCRAPS = [
+    "(",
+    ")",
+    "(",
+    "S",
+    "(NP",
+    "the",
+    "cat",
+    "O",
+    "B-x",
+    "I-x",
+    "l|L/NP|DT",
+    "r|-|.",
+    "```",
+    "intent:",
+    "x:",
+    ";",
+    "[2]",
+    "||",
+    "-LRB-",
+    "\n",
+]
 TEXTS = st.one_of(st.text(), st.lists(st.sampled_from(SCRAPS)).map(" ".join))
 ALL = [(task, name) for task in TASKS for name in TASKS[task].linearisations]
 
