@@ -56,8 +56,9 @@ class _Run:
 class TrainingRuns:
     """Gives students to Ray Train runs, which it starts when there are too few. An actor: all of it is one thread."""
 
-    def __init__(self) -> None:
-        """No run yet."""
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        """No run yet; those without GPUs will wait `idle_s` seconds for another student."""
+        self._idle_s = idle_s
         self._waiting: dict[StudentResources, asyncio.Queue[_Student]] = defaultdict(asyncio.Queue)
         self._students: dict[Path, _Student] = {}
         self._runs: dict[str, _Run] = {}
@@ -88,7 +89,7 @@ class TrainingRuns:
             run.student = None
         if run.student is None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0 if run.resources.gpus else IDLE_S):
+                async with asyncio.timeout(0 if run.resources.gpus else self._idle_s):
                     run.student = await self._waiting[run.resources].get()
         if run.student:
             run.student.attempts += 1
@@ -131,10 +132,10 @@ class TrainingRuns:
         self._start_runs(resources)
 
 
-def start_training_runs() -> ActorHandle[Any]:
+def start_training_runs(idle_s: float = IDLE_S) -> ActorHandle[Any]:
     """The actor `TrainingRuns`. If its process dies, Ray starts it anew, and asks it for all that was asked before."""
     remote: Any = ray.remote(TrainingRuns)
-    return remote.options(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=MOST_CALLS).remote()
+    return remote.options(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=MOST_CALLS).remote(idle_s)
 
 
 def _room(resources: StudentResources) -> int:
