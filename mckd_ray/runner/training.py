@@ -30,7 +30,8 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Act
     """
     path = folder / FACTS
     if not path.exists():
-        ray.get(runs.train.remote(job, folder, resources))
+        trained: ray.ObjectRef[None] = runs.train.remote(job, folder, resources)
+        ray.get(trained)
         shutil.rmtree(job.work, ignore_errors=True)
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "error" in facts:

@@ -135,7 +135,9 @@ class TrainingRuns:
 def start_training_runs(idle_s: float = IDLE_S) -> ActorHandle[Any]:
     """The actor `TrainingRuns`. If its process dies, Ray starts it anew, and asks it for all that was asked before."""
     remote: Any = ray.remote(TrainingRuns)
-    return remote.options(num_cpus=0, max_restarts=-1, max_task_retries=-1, max_concurrency=MOST_CALLS).remote(idle_s)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": MOST_CALLS}
+    runs: ActorHandle[Any] = remote.options(**options).remote(idle_s)
+    return runs
 
 
 def _room(resources: StudentResources) -> int:
