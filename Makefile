@@ -33,7 +33,7 @@ $(BIN)/python:
 	@# Where pip found no CPU build of torch, this adds the CUDA libraries that the default build links to.
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint requirements/cpu.txt torch
 	$(PIP_INSTALL) --no-build-isolation --editable .
-	@$(BIN)/python -c "$(WARM_UP); transformers.Seq2SeqTrainer"
+	@$(BIN)/python -c "$(WARM_UP)"
 	@touch $@
 
 .venv/.installed-dev: requirements/dev.txt .venv/.installed

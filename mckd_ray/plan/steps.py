@@ -12,7 +12,7 @@ Kind = Literal["corpus", "gold", "train", "label", "relabel", "merge", "evaluate
 VERSIONS: Mapping[Kind, int] = {
     "corpus": 1,
     "gold": 1,
-    "train": 1,
+    "train": 2,
     "label": 2,
     "relabel": 1,
     "merge": 1,

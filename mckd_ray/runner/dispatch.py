@@ -18,6 +18,7 @@ from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report, failed, reused
 from mckd_ray.runner.session import TRAINING_SLOT, cluster_resources
+from mckd_ray.runner.training_runs import start_training_runs
 from mckd_ray.teacher import PROMPTED
 
 MOST_TASK_DEATHS = 3
@@ -35,12 +36,12 @@ def dispatch(
 
     `known` holds the reports of the steps that have happened before. `watch` is called a few times a second with the
     reports so far. The pool of labelling actors is started when the first step needs it, and not before the prompted
-    teachers are done: both may want all GPUs.
+    teachers are done: both may want all GPUs. The actor that has students trained is started with the first of them.
     """
     arguments: dict[str, Any] = dict(known)
     slot = {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
     waiting, running = list(steps), dict[ray.ObjectRef[Any], Step]()
-    reports, pool = dict(known), None
+    reports, pool, runs = dict(known), None, None
     while waiting or running:
         asking = any(is_asking(step) for step in [*waiting, *running.values()])
         for step in list(waiting):
@@ -49,9 +50,11 @@ def dispatch(
             waiting.remove(step)
             if uses_pool(step) and pool is None:
                 pool = start_pool()
+            if step.kind == "train" and runs is None:
+                runs = start_training_runs()
             needs = [arguments[need.digest] for need in step.inputs.values()]
             task = _execute.options(name=step.name, resources=slot if step.kind == "train" else {})
-            reference = task.remote(_Order(step, store.root, pool or ()), *needs)
+            reference = task.remote(_Order(step, store.root, pool or (), runs), *needs)
             arguments[step.digest] = reference
             running[reference] = step
         ready, _ = ray.wait(list(running), timeout=POLL_S)
@@ -85,6 +88,7 @@ class _Order:
     step: Step
     root: Path
     pool: Pool
+    runs: ActorHandle[Any] | None
 
 
 @ray.remote(num_cpus=0, max_retries=MOST_TASK_DEATHS)
@@ -95,16 +99,17 @@ def _execute(order: _Order, *needs: Report) -> Report:
         return Report(step.digest, "skipped", started, 0.0, "a step that it needs has failed")
     with store.lock(step.key):
         report = reused(store, step)
-        return report or _work(step, store, order.pool)
+        return report or _work(order, store)
 
 
-def _work(step: Step, store: Store, pool: Pool) -> Report:
+def _work(order: _Order, store: Store) -> Report:
     from mckd_ray.runner.work import WORK, job_of
 
+    step = order.step
     folder, started = store.folder(step.key), time.time()
     read = store.prepare(step)
     try:
-        facts = WORK[step.kind](job_of(step, store, pool))
+        facts = WORK[step.kind](job_of(step, store, order.pool, order.runs))
     except Exception as error:  # Whatever it is, it ends this step and not the run; the traceback stays with the step.
         (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return failed(step.digest, error, started, time.time() - started)

@@ -1,18 +1,16 @@
-"""One student's training as one Ray Train run of W data-parallel workers.
+"""One student's training: what its step does, and what the workers of a Ray Train run do.
 
-Ray Train's controller imports this module too, so what only the workers need is imported where they run.
+Ray Train's own processes import this module too, so what only the workers need is imported where they run.
 """
 
+import gc
 import json
 import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import ray.train
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+import ray
+from ray.actor import ActorHandle
 
 from mckd_ray import errors, student
 from mckd_ray.config import StudentResources
@@ -20,20 +18,20 @@ from mckd_ray.plan.store import write_json
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.student.base import TrainingJob
 
-MOST_WORKER_DEATHS = 3
-"""How often the workers of one run are started anew from the last checkpoint."""
 FACTS = "training.json"
 """Written last: what is known of the trained student, which is in place then, or the error that nothing mends."""
 
 
-def train(job: TrainingJob, folder: Path, resources: StudentResources) -> dict[str, Any]:
-    """Train the student of `job` into `folder`/model; returns facts for the record (steps, loss, times).
+def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: ActorHandle[Any]) -> dict[str, Any]:
+    """Have the student of `job` trained into `folder`/model by the actor `runs` (`TrainingRuns`).
 
-    It goes on from the last checkpoint that an earlier attempt left in `job.work`. Raises what the workers raise.
+    Returns facts for the record (steps, loss, times). Training goes on from the last checkpoint that an earlier attempt
+    left in `job.work`. Raises what the workers raise.
     """
     path = folder / FACTS
     if not path.exists():
-        _fit(job, folder, resources)
+        trained: ray.ObjectRef[None] = runs.train.remote(job, folder, resources)
+        ray.get(trained)
         shutil.rmtree(job.work, ignore_errors=True)
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "error" in facts:
@@ -42,34 +40,26 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources) -> dict[s
     return facts
 
 
-def _fit(job: TrainingJob, folder: Path, resources: StudentResources) -> None:
-    with tempfile.TemporaryDirectory(prefix="mckd-train-") as ray_folder:
-        trainer = TorchTrainer(
-            _worker,
-            train_loop_config={"job": job, "folder": folder, "threads": max(1, int(resources.cpus))},
-            torch_config=TorchConfig(backend="nccl" if resources.gpus else "gloo"),
-            scaling_config=ScalingConfig(
-                num_workers=resources.workers,
-                use_gpu=resources.gpus > 0,
-                resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
-            ),
-            # A name of its own: Ray Train would silently take an equal one for the same run, finished or not.
-            run_config=RunConfig(
-                name=f"{folder.name}-{time.time_ns()}",
-                storage_path=ray_folder,
-                failure_config=FailureConfig(max_failures=MOST_WORKER_DEATHS),
-            ),
-        )
-        trainer.fit()
+def work(settings: dict[str, Any]) -> None:
+    """What each data-parallel worker of a Ray Train run does: train one student after another, while there are any."""
+    from ray.train import collective, get_context
+
+    runs, name = settings["runs"], settings["name"]
+    student.use_threads(settings["threads"])
+    chief, finished = get_context().get_world_rank() == 0, None
+    while True:
+        more = ray.get(runs.go_on.remote(name, finished)) if chief else None
+        if not collective.broadcast_from_rank_zero(more):
+            return
+        job, finished = ray.get(runs.current.remote(name))
+        _train(job, finished, chief)
+        gc.collect()  # The next student may need the memory of this one.
 
 
-def _worker(settings: dict[str, Any]) -> None:
-    """What each data-parallel worker runs; the first one writes the student and, last, the facts."""
+def _train(job: TrainingJob, folder: Path, chief: bool) -> None:
+    """Train a student; the chief writes it and, last, the facts."""
     from mckd_ray.student.train import train as train_job
 
-    job, folder = settings["job"], settings["folder"]
-    student.use_threads(settings["threads"])
-    chief = ray.train.get_context().get_world_rank() == 0
     progress = ProgressWriter(folder, job.training.steps) if chief else None
     try:
         facts = train_job(job, folder / "model" if chief else None, progress.update if progress else _say_nothing)

@@ -27,6 +27,7 @@ from mckd_ray.runner.asking import PromptedTeacher
 from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.prompting import ask, outcome_counts
+from mckd_ray.runner.training import train
 from mckd_ray.runner.training_data import of_partitions, training_rows
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.tasks import TASKS
@@ -55,16 +56,20 @@ class Job:
     """The store's root."""
     pool: Sequence[ActorHandle[Any]]
     """The labelling actors of the run."""
+    runs: ActorHandle[Any] | None
+    """The actor that has students trained, for a training step."""
 
     def examples(self, split: str) -> list[Example]:
         """The inputs of a split, without gold."""
         return read_rows(self.inputs["corpus"] / f"{split}.parquet", Example)
 
 
-def job_of(step: Step, store: Store, pool: Sequence[ActorHandle[Any]] = ()) -> Job:
+def job_of(
+    step: Step, store: Store, pool: Sequence[ActorHandle[Any]] = (), runs: ActorHandle[Any] | None = None
+) -> Job:
     """A step as its work sees it."""
     inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
-    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, pool)
+    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, pool, runs)
 
 
 def write_corpus(job: Job) -> Facts:
@@ -92,8 +97,8 @@ def write_gold(job: Job) -> Facts:
 
 def train_student(job: Job) -> Facts:
     """Train a student, by Ray Train, on what the settings' `data` says."""
-    from mckd_ray.runner.training import train
-
+    if job.runs is None:
+        raise TypeError("a training step needs the actor that has students trained")
     resources = StudentResources.model_validate({key: job.options[key] for key in StudentResources.model_fields})
     data = job.settings["data"]
     rows = training_rows(data, job.inputs)
@@ -120,7 +125,7 @@ def train_student(job: Job) -> Facts:
         work=job.folder / "checkpoints",
         template=read_template(job.options.get("template", "")),
     )
-    facts = train(training_job, job.folder, resources)
+    facts = train(training_job, job.folder, resources, job.runs)
     return {"rows": len(rows), **facts}
 
 

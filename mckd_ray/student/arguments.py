@@ -1,7 +1,6 @@
 """What the trainers of both kinds of student share: their settings, and the order in which they see the rows."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,16 +10,12 @@ from mckd_ray.config import TrainingConfig
 from mckd_ray.errors import ConfigError
 from mckd_ray.student.base import TrainingJob
 
-Arguments = TypeVar("Arguments", bound=transformers.TrainingArguments)
-LARGEST_GROUP = 50  # batches whose rows are sorted by length together
+LARGEST_GROUP = 100
+"""Batches whose rows are sorted by length together, at most."""
 
 
-def training_arguments(
-    job: TrainingJob,
-    cls: type[Arguments] = transformers.TrainingArguments,  # type: ignore[assignment]
-    **more: Any,
-) -> Arguments:
-    """The trainer's settings for `job`; `more` are settings of `cls` that only one kind of student has.
+def training_arguments(job: TrainingJob) -> transformers.TrainingArguments:
+    """The trainer's settings for `job`.
 
     The trainer goes through its dataset once, in order: give it `torch.utils.data.Subset(rows, training_order(...))`.
     So a resumed run finds the very batch at which the first one was stopped.
@@ -33,7 +28,7 @@ def training_arguments(
             f"student.training.batch_size={training.batch_size} is not a multiple of resources.student.workers x "
             f"accumulate = {job.workers} x {job.accumulate}: change one of the three."
         )
-    return cls(
+    return transformers.TrainingArguments(
         output_dir=str(job.work),
         max_steps=training.steps,
         per_device_train_batch_size=training.batch_size // parts,
@@ -59,22 +54,21 @@ def training_arguments(
         logging_steps=max(1, training.steps // 50),
         report_to="none",
         disable_tqdm=True,
-        **more,
     )
 
 
 def training_order(lengths: Sequence[int], training: TrainingConfig, seed: int) -> list[int]:
     """The indices of the rows in the order of training: `steps` batches, end to end.
 
-    Each pass over the rows is a fresh permutation. Within groups of batches (at most a quarter of a pass), rows of like
-    length share a batch; the batches of a group come in random order.
+    Each pass over the rows is a fresh permutation. Within groups of batches (at most a pass), rows of like length share
+    a batch; the batches of a group come in random order.
     """
     random = np.random.default_rng(seed)
     total = training.steps * training.batch_size
     passes = -(-total // len(lengths))
     order = np.concatenate([random.permutation(len(lengths)) for _ in range(passes)])[:total]
     sizes = np.asarray(lengths)
-    group_size = min(max(1, len(lengths) // (4 * training.batch_size)), LARGEST_GROUP) * training.batch_size
+    group_size = min(max(1, len(lengths) // training.batch_size), LARGEST_GROUP) * training.batch_size
     batches = []
     for start in range(0, total, group_size):
         group = order[start : start + group_size]

@@ -12,6 +12,8 @@ from mckd_ray.records import Example, Label
 if TYPE_CHECKING:
     import transformers
 
+    from mckd_ray.student.trainer import StudentTrainer
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -49,7 +51,7 @@ class StudentKind(ABC):
     """How one kind of student is built, trained, saved and loaded."""
 
     @abstractmethod
-    def trainer(self, job: TrainingJob) -> "transformers.Trainer":
+    def trainer(self, job: TrainingJob) -> "StudentTrainer":
         """A trainer that is ready for `train()`, with model, data and seeds set. Same job, same bits.
 
         Raises ModelError if what it starts from is no model of this kind, DataError if no row can be trained on.

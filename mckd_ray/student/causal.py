@@ -34,6 +34,7 @@ from mckd_ray.student.sequences import (
     structural_symbols,
     within,
 )
+from mckd_ray.student.trainer import StudentTrainer
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Inventory
 from mckd_ray.tasks.prompt_form import PromptForm, prompt_form
@@ -50,16 +51,15 @@ class CausalCard(SequenceCard):
     """The parts of its prompts."""
 
 
-class CausalTrainer(transformers.Trainer):
+class CausalTrainer(StudentTrainer):
     """Transformers' trainer, with a weight for each piece, and what the student's card will say."""
 
     def __init__(self, form: PromptForm, inventory: Inventory, **settings: Any) -> None:
-        """`inventory`: the names in the targets it trains on; `settings`: those of Trainer."""
+        """`inventory`: the names in the targets it trains on; `settings`: those of StudentTrainer."""
         super().__init__(**settings)
         self.form, self.inventory = form, inventory
         # So the trainer counts the pieces of the whole batch, over all workers and accumulated parts.
         self.model_accepts_loss_kwargs = True
-        self.remove_callback(transformers.PrinterCallback)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -105,14 +105,15 @@ class Causal(StudentKind):
         context = within(job.student.max_source + job.student.max_target, model.config)
         segments = _segments(job, rows, outputs, pieces, symbols, context)
         room = context - len(pieces.opening) - 1
-        arguments: transformers.TrainingArguments = training_arguments(job)
         count = job.training.steps * job.training.batch_size
+        packs = pack([len(segment.ids) for segment in segments], room, count, job.seed)
         return CausalTrainer(
             form,
             inventory,
+            lengths=[[sum(len(segments[row].ids) for row in rows)] for rows in packs],
             model=model,
-            args=arguments,
-            train_dataset=Packed(segments, pack([len(segment.ids) for segment in segments], room, count, job.seed)),
+            args=training_arguments(job),
+            train_dataset=Packed(segments, packs),
             data_collator=Collator(pieces.opening, pieces.end, pieces.pad),
             processing_class=pieces.tokenizer,
         )

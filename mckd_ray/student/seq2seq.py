@@ -55,8 +55,9 @@ class Seq2Seq(StudentKind):
         fit_embeddings(model, len(pieces))
         return WeightedTrainer(
             inventory,
+            lengths=dataset.lengths,
             model=model,
-            args=training_arguments(job, transformers.Seq2SeqTrainingArguments),
+            args=training_arguments(job),
             train_dataset=dataset,
             data_collator=Collator(start_piece(model), pieces.pad),
             processing_class=pieces.tokenizer,

@@ -31,11 +31,12 @@ from mckd_ray.student.tag_models import (
 )
 from mckd_ray.student.tag_rows import Batch, TagRow, Vocabularies, collate, tag_rows, tag_vocabularies
 from mckd_ray.student.tag_scores import factor_logits, masked_loss, tag_loss
+from mckd_ray.student.trainer import StudentTrainer
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import TagScheme
 
 
-class TaggerTrainer(transformers.Trainer):
+class TaggerTrainer(StudentTrainer):
     """A trainer with the tagger's two objectives; it also keeps what `Tagger.save` writes beside the weights."""
 
     def __init__(self, card: TagCard, reader: Reader, masked_share: float, **settings: Any) -> None:
@@ -44,12 +45,6 @@ class TaggerTrainer(transformers.Trainer):
         self.reader = reader
         self.masked_share = masked_share
         self.model_accepts_loss_kwargs = False
-        self.remove_callback(transformers.PrinterCallback)
-
-    def train(self, *arguments: Any, **settings: Any) -> Any:
-        """As in transformers, without the progress bars that each checkpoint would show."""
-        with quiet():
-            return super().train(*arguments, **settings)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -77,11 +72,13 @@ class Tagger(StudentKind):
         if start.card and start.card.vocabularies and start.card.vocabularies != vocabularies:
             extend_head(model, Path(start.name), start.card.vocabularies, vocabularies)
         set_dropout(model, job.training.dropout)
-        order = training_order([len(row.ids) for row in rows], job.training, job.seed)
+        lengths = [len(row.ids) for row in rows]
+        order = training_order(lengths, job.training, job.seed)
         return TaggerTrainer(
             card=_card(job, start, vocabularies),
             reader=start.reader,
             masked_share=(job.student.base or BaseConfig()).masked_share,
+            lengths=[[lengths[row]] for row in order],
             model=model,
             args=training_arguments(job),
             train_dataset=Subset(rows, order),  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import transformers
 
 from mckd_ray import student
 from mckd_ray.student.base import TrainingJob
+from mckd_ray.student.quiet import quiet
 
 COMPLETE = "mckd_complete"
 """Written into a checkpoint when all of it is on disk: a killed process can leave half of one."""
@@ -20,14 +21,16 @@ Tell = Callable[[int, str], None]
 def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
 
-    Returns optimiser steps, loss and times (seconds since the epoch). Raises what `StudentKind.trainer` does.
+    Returns optimiser steps, loss, the share of real tokens (the rest is padding), and times (seconds since the epoch).
+    Raises what `StudentKind.trainer` does.
     """
     started = time.time()
     kind = student.kind(job.student.kind)
     trainer = kind.trainer(job)
     trainer.add_callback(_CheckpointMarks())
     trainer.add_callback(_Steps(tell))
-    result = trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
+    with quiet():
+        result = trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
     if folder is not None:
         unfinished = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -35,7 +38,8 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     times = {"training_started": started, "training_ended": time.time()}
-    return {"optimiser_steps": result.global_step, "loss": result.training_loss, **times}
+    counts = {"optimiser_steps": result.global_step, "real_tokens": round(trainer.real_tokens, 4)}
+    return {**counts, "loss": result.training_loss, **times}
 
 
 def last_checkpoint(work: Path) -> str | None:
