@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 
 from mckd_ray import errors, student
 from mckd_ray.config import StudentResources
@@ -22,7 +21,7 @@ FACTS = "training.json"
 """Written last: what is known of the trained student, which is in place then, or the error that nothing mends."""
 
 
-def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: ActorHandle[Any]) -> dict[str, Any]:
+def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Any) -> dict[str, Any]:
     """Have the student of `job` trained into `folder`/model by the actor `runs` (`TrainingRuns`).
 
     Returns facts for the record (steps, loss, times). Training goes on from the last checkpoint that an earlier attempt
@@ -30,8 +29,7 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Act
     """
     path = folder / FACTS
     if not path.exists():
-        trained: ray.ObjectRef[None] = runs.train.remote(job, folder, resources)
-        ray.get(trained)
+        ray.get(runs.train.remote(job, folder, resources))
         shutil.rmtree(job.work, ignore_errors=True)
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "error" in facts:
