@@ -144,6 +144,11 @@ class StudentConfig(Section):
     """What differs for the students of intermediate stages."""
     constrain: bool = True
     """Generate only what is legal for the input."""
+    engine: Literal["auto", "torch", "ctranslate2", "vllm"] = "auto"
+    """What a trained seq2seq or causal student labels with. ctranslate2: seq2seq of T5's kind; vllm: causal, on the
+    teacher's own actors. auto: vllm for a causal one on GPUs; without, whichever of the others measures faster."""
+    quantization: Literal["int8"] | None = None
+    """ctranslate2: weights of so few bits: faster, and a few labels differ."""
     max_source: int = Field(512, ge=8)
     """Longest input of a seq2seq or causal student, in pieces; a causal one reads and writes so many and max_target."""
     max_target: int = Field(512, ge=8)

@@ -16,10 +16,13 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from mckd_ray.errors import ModelError
 from mckd_ray.records import Example, Outcome
+from mckd_ray.student.automaton import Automaton
 from mckd_ray.student.endings import Endings
-from mckd_ray.student.generation import FreeWriter, LegalWriter, Tries, write
+from mckd_ray.student.generation import EncoderDecoder, write
+from mckd_ray.student.guides import FreeGuide, LegalGuide
 from mckd_ray.student.pieces import Pieces, train_tokenizer
 from mckd_ray.student.spans import mask_spans
+from mckd_ray.student.writers import LegalWriter, Tries
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.answers import read_answer
 from mckd_ray.tasks.base import LegalSymbols
@@ -104,7 +107,6 @@ def drive(writer: LegalWriter, choose: Callable[[list[int]], int]) -> None:
     """Let `choose` write an output."""
     while not writer.ended and writer.length < writer.limit:
         options = writer.options()
-        assert options is not None
         if not len(options):
             return
         writer.take(choose([int(option) for option in options]))
@@ -123,9 +125,7 @@ def test_what_a_student_is_taught_is_what_it_may_write(
     writer = LegalWriter(legal_of(task, name), Tries(pieces), 500)
     ids = pieces.symbols(text)[len(pieces.before) :]
     for piece in ids:
-        options = writer.options()
-        assert options is not None
-        assert piece in options
+        assert piece in writer.options()
         writer.take(piece)
     assert writer.ended
     assert len(writer.text.split()) == len(text.split())
@@ -180,9 +180,37 @@ def test_an_output_that_can_not_end_in_time_is_not_begun() -> None:
     pieces = Pieces(byte_level())
     legal = legal_of("constituency", "words")
     writer = LegalWriter(legal, Tries(pieces), 20, endings_of(legal, pieces))
-    options = writer.options()
-    assert options is not None
-    assert len(options) == 0
+    assert len(writer.options()) == 0
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize(("task", "name"), CASES)
+def test_the_table_for_batches_allows_what_a_writer_allows(task: str, name: str, tokenizer: Callable[[], Any]) -> None:
+    """Several random outputs at once, of two inputs that share a language or don't."""
+    pieces = Pieces(tokenizer())
+    tries = Tries(pieces)
+    linearisation = TASKS[task].linearisations[name]
+    inventory = linearisation.inventory([(TARGETS[task], EXAMPLE)])
+    examples = [EXAMPLE, Example("y", EXAMPLE.tokens[::-1])] * 4
+    languages = [linearisation.legal(example, inventory) for example in examples]
+    dice = np.random.default_rng(1)
+    automaton = Automaton(tries)
+    for _ in range(3):
+        guide = LegalGuide([legal for legal in languages if legal], 2000, automaton, tries)
+        writers = [LegalWriter(legal, tries, 2000) for legal in languages if legal]
+        rows = np.arange(len(examples))
+        while len(rows := rows[guide.writing(rows)]):
+            options = guide.options(rows)
+            for row, allowed in zip(rows, options, strict=True):
+                assert set(allowed.tolist()) == set(writers[row].options().tolist())
+            places = dice.integers(0, options.shape[1], len(rows))
+            chosen = options[np.arange(len(rows)), places]
+            guide.take(rows, chosen, places)
+            for row, piece in zip(rows, chosen.tolist(), strict=True):
+                writers[row].take(piece)
+        for place, example in enumerate(examples):
+            assert guide.text(place) == writers[place].text
+            linearisation.parse(guide.text(place), example)
 
 
 class Grid(LegalSymbols):
@@ -224,15 +252,16 @@ def test_greedy_generation_agrees_with_transformers_own() -> None:
     pieces = Pieces(byte_level())
     model = tiny_model(pieces)
     sources = [pieces.source(text) for text in (*TEXTS[:3], "cat")]
-    writers = [FreeWriter(pieces, 20) for _ in sources]
-    scores = write(model, sources, writers, pieces)
-    for source, writer, score in zip(sources, writers, scores, strict=True):
+    ends = np.arange(len(pieces)) == pieces.end
+    guide = FreeGuide(len(sources), 20, pieces, ends)
+    scores = write(EncoderDecoder(model, sources, pieces), guide)
+    for row, source in enumerate(sources):
         own = model.generate(
             torch.tensor([source]), max_new_tokens=20, do_sample=False, output_scores=True, return_dict_in_generate=True
         )
-        assert own.sequences[0, 1:].tolist() == writer.ids
+        assert own.sequences[0, 1:].tolist() == guide.ids(row)
         expected = model.compute_transition_scores(own.sequences, own.scores, normalize_logits=True).mean()
-        assert score == pytest.approx(float(expected), abs=1e-4)
+        assert scores[row] == pytest.approx(float(expected), abs=1e-4)
 
 
 def test_a_tokenizer_without_an_end_is_refused() -> None:

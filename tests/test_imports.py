@@ -35,6 +35,7 @@ HEAVY = {
     "transformers": {"student", "teacher"},
     "accelerate": {"student", "teacher"},
     "vllm": {"teacher"},
+    "ctranslate2": {"student"},
 }
 
 

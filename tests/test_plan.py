@@ -146,6 +146,27 @@ def test_how_it_is_run_is_no_part_of_identity(sections: dict[str, Any]) -> None:
     assert [step.digest for step in graph(**sections).steps] == [step.digest for step in graph().steps]
 
 
+def test_an_engine_is_part_of_identity_where_it_changes_labels() -> None:
+    """CTranslate2 in full precision writes what torch writes; 8 bits and vLLM's grammars don't always."""
+
+    def relabelled(kind: str, linearisation: str, **more: Any) -> list[str]:
+        found = graph(student={"kind": kind, "linearisation": linearisation, **more})
+        assert [step.digest for step in found.steps if step.kind == "train"][:1] == [first_trained(kind, linearisation)]
+        return [step.digest for step in found.steps if step.kind == "relabel"]
+
+    def first_trained(kind: str, linearisation: str) -> str:
+        found = graph(student={"kind": kind, "linearisation": linearisation})
+        return next(step.digest for step in found.steps if step.kind == "train")
+
+    usual = relabelled("seq2seq", "words")
+    assert usual == relabelled("seq2seq", "words", engine="torch")
+    assert usual == relabelled("seq2seq", "words", engine="ctranslate2")
+    assert not set(usual) & set(relabelled("seq2seq", "words", engine="ctranslate2", quantization="int8"))
+    causal = relabelled("causal", "interleaved")
+    assert causal == relabelled("causal", "interleaved", engine="torch")
+    assert not set(causal) & set(relabelled("causal", "interleaved", engine="vllm"))
+
+
 @pytest.mark.parametrize(
     "sections",
     [
@@ -183,6 +204,8 @@ def test_needs_are_in_an_order_that_can_run() -> None:
         ({"student": {"linearisation": "words"}}, ["tagger writes 'tags'"]),
         ({"teacher": {"shots": 51}}, ["teacher.shots is 51", "50"]),
         ({"student": {"scratch": {"width": 65}}}, ["student.scratch.width is 65"]),
+        ({"student": {"engine": "vllm"}}, ["student.engine is 'vllm'", "student.kind=causal", "it is tagger"]),
+        ({"student": {"quantization": "int8"}}, ["student.quantization=int8 needs student.engine=ctranslate2"]),
         ({"plan": {"seeds": [1, 1]}}, ["plan.seeds", "twice"]),
         ({"plan": {"systems": []}}, ["plan.systems is empty"]),
         ({"plan": {"systems": ["base"]}}, ["student.base is not set"]),

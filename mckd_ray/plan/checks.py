@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mckd_ray.config import ExperimentConfig, StudentConfig
 from mckd_ray.errors import ConfigError, nearest
+from mckd_ray.student import KINDS
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Task
 from mckd_ray.teacher import PROMPTED, engine_name, make_prompts
@@ -37,6 +38,7 @@ def _student_fits(config: ExperimentConfig, key: str, student: StudentConfig) ->
         raise ConfigError(
             f"{key}.linearisation is '{student.linearisation}', but a tagger writes 'tags'; set that, or kind seq2seq."
         )
+    _engine_fits(key, student)
     if student.scratch.width % student.scratch.heads:
         raise ConfigError(
             f"{key}.scratch.width is {student.scratch.width}, which {student.scratch.heads} heads do not divide; "
@@ -44,6 +46,19 @@ def _student_fits(config: ExperimentConfig, key: str, student: StudentConfig) ->
         )
     if student.base is not None and config.corpus.general is None:
         raise ConfigError(f"{key}.base needs gold of a general domain; add corpus.general, or leave {key}.base out.")
+
+
+def _engine_fits(key: str, student: StudentConfig) -> None:
+    kinds = {"ctranslate2": ("seq2seq",), "vllm": ("causal",)}.get(student.engine, KINDS)
+    if student.kind not in kinds:
+        raise ConfigError(
+            f"{key}.engine is '{student.engine}', which is for {key}.kind={kinds[0]}, and it is {student.kind}; "
+            "leave the engine out."
+        )
+    if student.quantization and student.engine != "ctranslate2":
+        raise ConfigError(
+            f"{key}.quantization={student.quantization} needs {key}.engine=ctranslate2, and it is {student.engine}."
+        )
 
 
 def _budget_is_enough(config: ExperimentConfig) -> None:

@@ -12,6 +12,7 @@ from mckd_ray.config_file import section_settings
 from mckd_ray.plan.checks import SCRATCH, check
 from mckd_ray.plan.identity import located, model_identity
 from mckd_ray.plan.steps import Graph, Scored, Step
+from mckd_ray.student import relabels_with
 from mckd_ray.teacher import engine_name
 
 BASE_SEED = 0
@@ -214,7 +215,7 @@ class _Planner:
             if table is not None:
                 inputs[f"labels-{number}"] = table
         model = {
-            **section_settings(student, ["base", "training", "intermediate"]),
+            **section_settings(student, ["base", "training", "intermediate", "engine", "quantization"]),
             "model": model_identity(student.model),
         }
         if initial is not None:
@@ -226,12 +227,13 @@ class _Planner:
         return self.graph.add(Step("train", name, self._of_task(settings), inputs, options))
 
     def _relabel(self, name: str, student: Step, split: str, partitions: Sequence[int] | None = None) -> Step:
-        settings: dict[str, Any] = {"split": split}
+        settings: dict[str, Any] = {"split": split, **self._generation}
         if partitions is not None and tuple(partitions) != self.all:
             settings |= {"partitions": list(partitions), "of": self.config.plan.partitions}
         inputs = {"corpus": self.corpus, "student": student}
         name = f"{name} seed {student.settings['seed']}"
-        return self.graph.add(Step("relabel", name, self._of_task(settings), inputs, self._labelling))
+        options = {**self._labelling, "engine": self._engine}
+        return self.graph.add(Step("relabel", name, self._of_task(settings), inputs, options))
 
     def _merge(self, name: str, tables: Sequence[Step]) -> Step:
         inputs = {"corpus": self.corpus, **{f"labels-{number}": table for number, table in enumerate(tables)}}
@@ -262,6 +264,18 @@ class _Planner:
 
     def _of_task(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"task": self.config.task.kind, **settings}
+
+    @property
+    def _engine(self) -> str:
+        return relabels_with(self.config.student, self.config.resources.labelling.gpus)
+
+    @property
+    def _generation(self) -> dict[str, Any]:
+        """What of a student's engine changes its labels: torch and CTranslate2 in full precision write the same."""
+        if self._engine == "vllm":
+            return {"engine": "vllm"}
+        quantization = self.config.student.quantization
+        return {"quantization": quantization} if quantization else {}
 
     @property
     def _labelling(self) -> dict[str, Any]:

@@ -13,13 +13,14 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
-from mckd_ray.config import TeacherConfig, TeacherResources
+from mckd_ray.config import LabellingResources, TeacherConfig, TeacherResources
 from mckd_ray.errors import MckdError, StepError
 from mckd_ray.records import Answer, TrainingRow, read_rows
 from mckd_ray.runner.reports import root_cause
+from mckd_ray.student.card import read_card
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.prompts import Prompts
-from mckd_ray.teacher import make_engine, make_prompts
+from mckd_ray.teacher import make_engine, make_prompts, student_prompts
 from mckd_ray.teacher.engine import Engine, Request
 
 SLICE_S = 0.5
@@ -56,6 +57,31 @@ class PromptedTeacher:
         """Load the model."""
         model = "" if self.checkpoint is None else str(self.checkpoint)
         return make_engine(self.config, self.resources, self.prompts(), model)
+
+
+@dataclass(frozen=True)
+class PromptedStudent(PromptedTeacher):
+    """A trained causal student that is asked as a teacher is, without shots."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, resources: LabellingResources) -> "PromptedStudent":
+        """The student in `folder`. Raises ModelError if it is not a causal one."""
+        config, engines = student_prompts.as_teacher(folder, resources)
+        return cls(config, engines, read_card(folder)["task"], folder, folder, None, folder)
+
+    def rows(self) -> list[TrainingRow]:
+        """Nothing that its prompts may show."""
+        return []
+
+    def prompts(self) -> Prompts:
+        """The prompts that it was trained on."""
+        return student_prompts.StudentPrompts(read_card(self.folder))
+
+    def start(self) -> Engine:
+        """Load the student."""
+        return student_prompts.start(self.folder, self.config, self.resources)
 
 
 class EngineActor:

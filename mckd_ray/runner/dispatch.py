@@ -72,7 +72,9 @@ def is_asking(step: Step) -> bool:
 
 def uses_pool(step: Step) -> bool:
     """Whether a step's inputs are labelled by the pool of labelling actors."""
-    return step.kind == "relabel" or (step.kind == "label" and not is_asking(step))
+    if step.kind == "relabel":
+        return step.options["engine"] != "vllm"  # Then the student has engines of its own.
+    return step.kind == "label" and not is_asking(step)
 
 
 def _get(reference: "ray.ObjectRef[Any]", digest: str) -> Report:

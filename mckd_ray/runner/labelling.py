@@ -1,7 +1,9 @@
 """A pool of Ray actors that label inputs with whatever model a step needs."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from mckd_ray.config import LabellingResources, TeacherConfig
 from mckd_ray.errors import StepError
 from mckd_ray.records import Example, Gold, Label, read_rows, write_rows
 from mckd_ray.runner.progress import ProgressWriter
-from mckd_ray.student.base import Labeller
+from mckd_ray.student.base import Generation, Labeller
 from mckd_ray.tasks import TASKS
 from mckd_ray.teacher import make_labeller
 
@@ -31,10 +33,11 @@ class StudentLabeller:
     """A trained student as a labeller."""
 
     folder: Path
+    generation: Generation
 
     def load(self) -> Labeller:
         """Load the checkpoint."""
-        return student.load(self.folder)
+        return student.load(self.folder, self.generation)
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,11 @@ class LabellingActor:
     def ready(self) -> None:
         """Answer that the actor is there."""
 
-    def label(self, source: LabellerSource, examples: Sequence[Example]) -> list[Label]:
-        """One label for each example, in order."""
+    def label(self, source: LabellerSource, examples: Sequence[Example]) -> tuple[list[Label], str]:
+        """One label for each example, in order, and the engine that wrote them."""
         if self._labeller is None or source != self._source:
             self._labeller, self._source = source.load(), source
-        return self._labeller.label(examples)
+        return self._labeller.label(examples), self._labeller.engine
 
 
 def start_pool(resources: LabellingResources) -> list[ActorHandle[Any]]:
@@ -81,6 +84,17 @@ def start_pool(resources: LabellingResources) -> list[ActorHandle[Any]]:
     return [remote.options(**options).remote(max(1, int(resources.cpus))) for _ in range(resources.actors)]
 
 
+@contextmanager
+def own_pool(resources: LabellingResources) -> Iterator[list[ActorHandle[Any]]]:
+    """Actors for one step alone, which go when it is done."""
+    pool = start_pool(resources)
+    try:
+        yield pool
+    finally:
+        for actor in pool:
+            ray.kill(actor)
+
+
 def label_in_pool(
     pool: Sequence[ActorHandle[Any]],
     source: LabellerSource,
@@ -88,9 +102,10 @@ def label_in_pool(
     labeller: str,
     folder: Path,
     chunk: int,
-) -> list[Label]:
+) -> tuple[list[Label], dict[str, int]]:
     """Label `examples` in chunks of `chunk` inputs of like length; the labels come back in the order of `examples`.
 
+    With them, how many this attempt has labelled with which engine.
     Each chunk's answers are written below `folder` as they come, so that a later attempt asks only for the others. A
     chunk whose actor dies goes to another one, `MOST_ATTEMPTS` times at most; then StepError.
     """
@@ -100,16 +115,18 @@ def label_in_pool(
     left = {number: some for number, some in chunks.items() if not files[number].exists()}
     done = len(examples) - sum(map(len, left.values()))
     progress = ProgressWriter(folder, len(examples), done)
-    for number, labels in _Work(left, pool, source):
+    engines = Counter[str]()
+    for number, (labels, engine) in _Work(left, pool, source):
+        engines[engine] += len(labels)
         write_rows(files[number], Label, [replace(label, labeller=labeller) for label in labels])
         done += len(labels)
         progress.update(done)
     by_id = {label.id: label for number in chunks for label in read_rows(files[number], Label)}
-    return [by_id[example.id] for example in examples]
+    return [by_id[example.id] for example in examples], {name: rows for name, rows in engines.items() if name}
 
 
 class _Work:
-    """Chunks on their way through the pool; iterating gives each chunk's number and labels as they come."""
+    """Chunks on their way through the pool; iterating gives each chunk's number and labels with their engine."""
 
     def __init__(
         self, chunks: Mapping[int, Sequence[Example]], pool: Sequence[ActorHandle[Any]], source: LabellerSource
@@ -122,7 +139,7 @@ class _Work:
         self._attempts = dict.fromkeys(chunks, 0)
         self._left = len(chunks)
 
-    def __iter__(self) -> Iterator[tuple[int, list[Label]]]:
+    def __iter__(self) -> Iterator[tuple[int, tuple[list[Label], str]]]:
         while self._left:
             while self._waiting and self._idle:
                 self._give_out(self._waiting.pop(), self._idle.pop(0))

@@ -23,13 +23,13 @@ from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Kind, Step
 from mckd_ray.plan.store import Store, write_json
 from mckd_ray.records import Answer, Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
-from mckd_ray.runner.asking import PromptedTeacher
-from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool
+from mckd_ray.runner.asking import PromptedStudent, PromptedTeacher
+from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool, own_pool
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.prompting import ask, outcome_counts
 from mckd_ray.runner.training import train
 from mckd_ray.runner.training_data import of_partitions, training_rows
-from mckd_ray.student.base import TrainingJob
+from mckd_ray.student.base import Generation, TrainingJob
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.prompt_form import read_template
 from mckd_ray.teacher import PROMPTED
@@ -166,14 +166,37 @@ def answer_book(job: Job) -> AnswerBook:
 
 def relabel_by_student(job: Job) -> Facts:
     """Label a split, or some partitions of the pool, by a trained student."""
-    examples = job.examples(job.settings["split"])
-    return _label(job, StudentLabeller(job.inputs["student"] / "model"), of_partitions(examples, job.settings))
+    examples = of_partitions(job.examples(job.settings["split"]), job.settings)
+    folder = job.inputs["student"] / "model"
+    if job.options["engine"] == "vllm":
+        return _relabel_by_asking(job, folder, examples)
+    generation = Generation(job.options["engine"], job.settings.get("quantization"))
+    return _label(job, StudentLabeller(folder, generation), examples)
+
+
+def _relabel_by_asking(job: Job, folder: Path, examples: Sequence[Example]) -> Facts:
+    """Label by a causal student in the engines of a teacher; what is not legal then, torch writes again."""
+    resources = _labelling_resources(job)
+    asked = PromptedStudent.of(folder, resources)
+    asking = ask(asked, examples, AnswerBook(job.folder / "answers"), ProgressWriter(job.folder, len(examples)))
+    labels = {label.id: replace(label, labeller=job.key) for label in asking.labels}
+    again = [example for example in examples if labels[example.id].outcome is not Outcome.OK]
+    if again and asked.config.constrain != "none":
+        source = StudentLabeller(folder, Generation())
+        with own_pool(resources) as pool:
+            mended, _ = label_in_pool(pool, source, again, job.key, job.folder, resources.chunk)
+        labels |= {label.id: label for label in mended}
+    return {**asking.facts, "illegal": len(again), **_write_labels(job, list(labels.values()))}
 
 
 def _label(job: Job, source: LabellerSource, examples: Sequence[Example]) -> Facts:
-    resources = LabellingResources.model_validate({key: job.options[key] for key in LabellingResources.model_fields})
-    labels = label_in_pool(job.pool, source, examples, job.key, job.folder, resources.chunk)
-    return _write_labels(job, labels)
+    resources = _labelling_resources(job)
+    labels, engines = label_in_pool(job.pool, source, examples, job.key, job.folder, resources.chunk)
+    return {**_write_labels(job, labels), "engines": engines}
+
+
+def _labelling_resources(job: Job) -> LabellingResources:
+    return LabellingResources.model_validate({key: job.options[key] for key in LabellingResources.model_fields})
 
 
 def merge_labels(job: Job) -> Facts:

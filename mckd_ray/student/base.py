@@ -39,8 +39,20 @@ class TrainingJob:
     """causal: the text of the template of its prompts; empty for that of the task and linearisation."""
 
 
+@dataclass(frozen=True)
+class Generation:
+    """How a trained student is to label."""
+
+    engine: Literal["auto", "torch", "ctranslate2"] = "torch"
+    """auto: of those that can load it, the one that is faster here."""
+    quantization: Literal["int8"] | None = None
+
+
 class Labeller(ABC):
     """Something that labels inputs: a loaded student, or a teacher's engine."""
+
+    engine: str = ""
+    """What computes, with its version, for the record; empty where nothing does."""
 
     @abstractmethod
     def label(self, examples: Sequence[Example]) -> list[Label]:

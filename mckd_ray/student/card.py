@@ -36,27 +36,25 @@ class Card:
     @classmethod
     def read(cls, folder: Path, kind: str) -> Self:
         """The card of the student of this `kind` in `folder`. Raises ModelError if there is none, or another kind's."""
-        values = _values(folder)
-        if values.get("kind") != kind:
-            raise ModelError(f"{folder}: is a student of the kind '{values.get('kind')}', and {kind} is wanted.")
+        values = read_card(folder)
+        if values["kind"] != kind:
+            raise ModelError(f"{folder}: is a student of the kind '{values['kind']}', and {kind} is wanted.")
         try:
             return cls(**values)
         except TypeError as error:
             raise _unreadable(folder, error) from error
 
 
-def kind_in(folder: Path) -> str:
-    """The kind of the student in `folder`. Raises ModelError if there is none."""
-    return str(_values(folder).get("kind"))
-
-
-def _values(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """What the student in `folder` says of itself, such as its `kind`. Raises ModelError if there is none."""
     try:
         values = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _unreadable(folder, error) from error
     if not isinstance(values, dict):
         raise _unreadable(folder, "it is not a JSON object")
+    if not isinstance(values.get("kind"), str):
+        raise _unreadable(folder, "it has no kind")
     return values
 
 

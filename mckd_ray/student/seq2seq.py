@@ -1,6 +1,7 @@
 """The `seq2seq` student: any encoder-decoder of transformers, or a small T5 from scratch."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mckd_ray.student.base import Labeller, StudentKind, TrainingJob
 from mckd_ray.student.generation import start_piece
 from mckd_ray.student.pieces import Pieces, train_tokenizer
 from mckd_ray.student.pretrained import load_model, loading
-from mckd_ray.student.seq2seq_labeller import Seq2SeqLabeller
+from mckd_ray.student.seq2seq_labeller import Seq2SeqLabeller, Settings
 from mckd_ray.student.seq2seq_training import Collator, Item, Masked, Supervised, WeightedTrainer
 from mckd_ray.student.sequences import (
     SequenceCard,
@@ -73,13 +74,23 @@ class Seq2Seq(StudentKind):
         """The student in `folder`, on the GPU if there is one. Raises ModelError."""
         settings = SequenceCard.read(folder, "seq2seq").settings
         pieces, model = _pretrained(str(folder), dropout=None)
-        settings = replace(
-            settings,
-            max_source=within(settings.max_source, model.config),
-            max_target=within(settings.max_target, model.config),
-        )
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return Seq2SeqLabeller(model.to(device).eval(), pieces, settings)
+        return Seq2SeqLabeller(model.to(device).eval(), pieces, _within(settings, model.config))
+
+
+def read_student(folder: Path) -> tuple[Any, Pieces, Settings]:
+    """The model's config, the pieces and the settings of the student in `folder`. Raises ModelError."""
+    settings = SequenceCard.read(folder, "seq2seq").settings
+    with _loading(str(folder)):
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return config, Pieces(tokenizer), _within(settings, config)
+
+
+def _within(settings: Settings, config: Any) -> Settings:
+    """Limits that a model with fixed positions can hold."""
+    limits = within(settings.max_source, config), within(settings.max_target, config)
+    return replace(settings, max_source=limits[0], max_target=limits[1])
 
 
 def _start(job: TrainingJob) -> tuple[Pieces, Any]:
@@ -91,10 +102,11 @@ def _start(job: TrainingJob) -> tuple[Pieces, Any]:
         return _pretrained(job.student.model, job.training.dropout)
     texts = [example.source for example in read_rows(job.raw_text, Example)]
     pieces = Pieces(train_tokenizer(texts, job.student.scratch.vocabulary))
-    return pieces, _small_t5(job.student.scratch, pieces, job.training.dropout)
+    return pieces, small_t5(job.student.scratch, pieces, job.training.dropout)
 
 
-def _small_t5(sizes: ScratchConfig, pieces: Pieces, dropout: float | None) -> Any:
+def small_t5(sizes: ScratchConfig, pieces: Pieces, dropout: float | None) -> Any:
+    """A T5 with random weights, ready to be trained. Raises ModelError if the sizes do not fit one another."""
     if sizes.width % sizes.heads:
         raise ModelError(f"student.scratch.width={sizes.width} is not a multiple of heads={sizes.heads}.")
     config = transformers.T5Config(
@@ -121,12 +133,16 @@ def _small_t5(sizes: ScratchConfig, pieces: Pieces, dropout: float | None) -> An
 
 def _pretrained(name: str, dropout: float | None) -> tuple[Pieces, Any]:
     """The tokenizer and model of a folder or hub name. Raises ModelError."""
-    give = "a hub name or a folder of an encoder-decoder with safetensors and its tokenizer, or 'scratch'"
-    with loading(f"'{name}'", "a seq2seq student", give):
+    with _loading(name):
         tokenizer, model = load_model(
             transformers.AutoModelForSeq2SeqLM, name, dropout, dropout_keys=("dropout_rate", "dropout")
         )
         return Pieces(tokenizer), model
+
+
+def _loading(name: str) -> AbstractContextManager[None]:
+    give = "a hub name or a folder of an encoder-decoder with safetensors and its tokenizer, or 'scratch'"
+    return loading(f"'{name}'", "a seq2seq student", give)
 
 
 def _masked(job: TrainingJob, rows: Sequence[TrainingRow], pieces: Pieces, config: Any) -> Masked:

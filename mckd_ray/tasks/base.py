@@ -26,6 +26,14 @@ class LegalSymbols(ABC):
 
     start: Hashable
 
+    @property
+    def language(self) -> Hashable:
+        """Equal for inputs whose languages are the same state by state, with the same linearisation and inventory.
+
+        What is known of one language is then known of the other. Each is its own unless it says otherwise.
+        """
+        return self
+
     @abstractmethod
     def allowed(self, state: Hashable) -> tuple[str, ...]:
         """The symbols that may come next; empty exactly when the string is complete and nothing may follow."""

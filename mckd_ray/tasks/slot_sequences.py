@@ -117,6 +117,11 @@ class BioSymbols(LegalSymbols):
         self._intents = inventory["intents"] or (NO_INTENT,)
         self._next = _continuations(inventory["tags"])
 
+    @property
+    def language(self) -> Hashable:
+        """That of all inputs of this length, where no words are repeated."""
+        return self if self._words else self._end
+
     def allowed(self, state: Hashable) -> tuple[str, ...]:
         """The intents, the next token, or the tags that may follow."""
         written, previous = cast("BioState", state)

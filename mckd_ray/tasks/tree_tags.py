@@ -134,6 +134,11 @@ class LegalTags(LegalSymbols):
     by_move: Mapping[str, Symbols]
     start: tuple[int, int] = (0, 0)
 
+    @property
+    def language(self) -> Hashable:
+        """That of all inputs of this length."""
+        return self.length
+
     def allowed(self, state: Hashable) -> Symbols:
         """All tags whose sides are legal now."""
         index, depth = cast("tuple[int, int]", state)

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mckd_ray.config import TeacherConfig, TeacherResources
 from mckd_ray.errors import ConfigError, nearest
@@ -21,6 +21,7 @@ from mckd_ray.tasks.prompts import Prompts, Shot
 if TYPE_CHECKING:
     from mckd_ray.student.base import Labeller
     from mckd_ray.teacher.engine import Engine
+    from mckd_ray.teacher.fitting import FittedPrompts
 
 PROMPTED = ("vllm", "openai", "transformers")
 """The engines that prompt a language model with shots."""
@@ -40,6 +41,12 @@ class EngineOrder:
     prompts: Prompts
     model: str
     """Hub name, folder, or the server's name for the model."""
+
+    def fitted(self, tokenizer: Any, context: int) -> FittedPrompts:
+        """The prompts in the pieces of a model that holds `context` of them."""
+        from mckd_ray.teacher.fitting import FittedPrompts
+
+        return FittedPrompts(self.prompts, tokenizer, context, self.config.max_new_tokens)
 
 
 def engine_name(config: TeacherConfig) -> str:

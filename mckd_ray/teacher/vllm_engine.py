@@ -12,7 +12,6 @@ from mckd_ray.records import Answer
 from mckd_ray.teacher import EngineOrder
 from mckd_ray.teacher.constraints import BACKEND, Constraint
 from mckd_ray.teacher.engine import Engine, Request
-from mckd_ray.teacher.fitting import FittedPrompts
 
 QUEUE = 2
 """Requests in flight for each that the engine computes at once: so that the next ones are there when some end."""
@@ -37,9 +36,7 @@ class VllmEngine(Engine):
 
         config, self._prompts = order.config, order.prompts
         self._engine = engine
-        self._fitted = FittedPrompts(
-            order.prompts, engine.get_tokenizer(), engine.model_config.max_model_len, config.max_new_tokens
-        )
+        self._fitted = order.fitted(engine.get_tokenizer(), engine.model_config.max_model_len)
         self._constraint = constraint_of(order, engine.get_tokenizer())
         self._sampling: dict[str, Any] = {
             "n": config.samples,

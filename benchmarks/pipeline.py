@@ -1,0 +1,201 @@
+"""The same distillation by the method's published way of doing it, and by ours: wall time by phase, and F1.
+
+    python benchmarks/pipeline.py [--quick] [--json FILE] [--store FOLDER]
+
+K=3, P=2, on the built-in corpus, with a parser of the general domain for a teacher. All students of a kind start from
+one checkpoint that was trained on general gold, and train as many optimiser steps on as many rows. What all have in
+common (corpus, checkpoints, the teacher's labels) is made beforehand, and not timed. Ways: (a) `published.py`, with
+`words`; (b) ours with `words`, from the same checkpoint; (c) ours with `tags`; (d) ours, a tagger. Ours are timed from
+the start of Ray to the score of the final student. It wants an idle machine.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import Claims, arguments, machine
+
+from mckd_ray.config import ExperimentConfig
+from mckd_ray.plan.steps import Graph, Step
+from mckd_ray.plan.store import Store
+from mckd_ray.runner.reports import Report
+from mckd_ray.runner.run import do_steps, graph_of
+
+METRIC = "unlabelled_f1"
+PUBLISHED = Path(__file__).with_name("published.py")
+TARGETS = {"words": 2.5, "tags": 6.0, "tagger": 25.0}
+"""How many times as fast as the published way each of ours is to be."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the distillation is."""
+
+    pool: int
+    test: int
+    general: int
+    base_steps: int
+    steps: int
+
+
+FULL = Size(pool=2000, test=500, general=8000, base_steps=2000, steps=500)
+QUICK = Size(pool=200, test=60, general=2000, base_steps=120, steps=24)
+RATE, BATCH, LONGEST = 1e-3, 32, 256
+
+
+def experiment(way: str, size: Size, store: Path) -> ExperimentConfig:
+    """The experiment of one of our ways."""
+    scratch = {"width": 128, "layers": 2, "heads": 4, "vocabulary": 2000}
+    kind = {"kind": "tagger", "scratch": {**scratch, "width": 64}, "linearisation": "tags"}
+    if way != "tagger":
+        kind = {"kind": "seq2seq", "scratch": scratch, "linearisation": way}
+    training = {"steps": size.steps, "batch_size": BATCH, "learning_rate": RATE, "warmup": 0.0}
+    base = {"steps": size.base_steps, "batch_size": BATCH, "learning_rate": 2e-3}
+    parser = {"kind": "tagger", "scratch": {**scratch, "width": 64}, "training": {"steps": 300, "learning_rate": 2e-3}}
+    return ExperimentConfig.model_validate(
+        {
+            "name": way,
+            "task": {"kind": "constituency"},
+            "corpus": {
+                "format": "builtin",
+                "labelled": 50,
+                "pool": size.pool,
+                "dev": 1,
+                "test": size.test,
+                "general": {"format": "builtin", "rows": size.general},
+            },
+            "teacher": {"engine": "student", "shots": 50, "student": parser},
+            "student": {
+                **kind,
+                "training": training,
+                "base": {"masked": {**base, "steps": max(1, size.base_steps // 4)}, "supervised": base},
+                "max_source": LONGEST,
+                "max_target": LONGEST,
+            },
+            "plan": {"stages": 3, "systems": ["mckd"]},
+            "store": {"root": str(store)},
+        }
+    )
+
+
+def final_score(graph: Graph) -> Step:
+    """The step that scores the final student of K=3."""
+    return next(scored.step for scored in graph.scored if scored.system == "mckd-3")
+
+
+def beforehand(graph: Graph) -> list[Step]:
+    """What all ways have in common: the teacher's labels and the initial checkpoint."""
+    needed = graph.needs([final_score(graph)])
+    train = next(step for step in reversed(needed) if step.kind == "train")
+    labels = next(step for step in needed if step.kind == "label")
+    return graph.needs([train.inputs["init"], labels])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one way took, and what came out."""
+
+    seconds: float
+    phases: Mapping[str, float]
+    score: float
+
+
+def ours(config: ExperimentConfig, store: Store) -> Result:
+    """Run what is left of an experiment, by the runner."""
+    graph = graph_of(config)
+    final = final_score(graph)
+    start = time.time()
+    reports = do_steps(config, graph.needs([final]), store, lambda _: None)
+    seconds = time.time() - start
+    record = store.record(final.key)
+    if record is None:
+        raise SystemExit("\n".join(report.message for report in reports.values() if report.message))
+    fresh = {
+        step.key: report for step in graph.steps if (report := reports.get(step.digest)) and report.started > start
+    }
+    phases = {kind: covered(fresh, kind) for kind in ("train", "relabel")}
+    return Result(seconds, {**phases, "other": seconds - sum(phases.values())}, record.facts["scores"][METRIC])
+
+
+def covered(reports: Mapping[str, Report], kind: str) -> float:
+    """The seconds in which some step of a kind was on; those that wait for a core count too."""
+    times = sorted(
+        (one.started, one.started + one.seconds) for key, one in reports.items() if key.startswith(f"{kind}-")
+    )
+    total, until = 0.0, 0.0
+    for begin, end in times:
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def published(config: ExperimentConfig, store: Store, folder: Path) -> Result:
+    """Run the published way, from the labels and the checkpoint that the experiment starts from."""
+    graph = graph_of(config)
+    steps: Sequence[Step] = beforehand(graph)
+    at = {step.kind: store.folder(step.key) for step in steps}
+    gold = next(step for step in graph.steps if step.kind == "gold")
+    job: dict[str, Any] = {
+        "linearisation": config.student.linearisation,
+        "checkpoint": str(store.folder(next(s for s in reversed(steps) if "base on gold" in s.name).key) / "model"),
+        "pool": str(at["corpus"] / "pool.parquet"),
+        "test": str(at["corpus"] / "test.parquet"),
+        "labels": str(at["label"] / "labels.parquet"),
+        "gold": str(store.folder(gold.key) / "test.parquet"),
+        "steps": config.student.training.steps,
+        "learning_rate": config.student.training.learning_rate,
+        "max_target": config.student.max_target,
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, str(PUBLISHED), str(folder / "job.json")], check=True, env=environment)
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    other = result["seconds"] - sum(result["phases"].values())
+    return Result(result["seconds"], {**result["phases"], "other": other}, result["scores"][METRIC])
+
+
+def main() -> int:
+    """Run all ways; 0 if ours are as fast as claimed, and no worse."""
+    parser = arguments("The same distillation by the published way and by ours.")
+    parser.add_argument("--store", type=Path, help="where steps are kept (default: a temporary folder)")
+    options = parser.parse_args()
+    facts = machine()
+    print(f"{facts['cpu']}, {facts['cores']} cores; {facts['versions']}", flush=True)
+    size = QUICK if options.quick else FULL
+    print(size, flush=True)
+    with tempfile.TemporaryDirectory(prefix="mckd-pipeline-") as name:
+        folder = Path(name)
+        store = Store(options.store or folder / "runs")
+        experiments = {way: experiment(way, size, store.root) for way in TARGETS}
+        for config in experiments.values():
+            graph = graph_of(config)
+            gold = [step for step in graph.steps if step.kind == "gold"]
+            do_steps(config, [*gold, *beforehand(graph)], store, lambda _: None)
+        results = {"published": published(experiments["words"], store, folder)}
+        show("published", results["published"])
+        for way, config in experiments.items():
+            results[way] = ours(config, store)
+            show(way, results[way])
+    claims = Claims("pipeline")
+    base = results.pop("published")
+    for way, result in results.items():
+        claims.add(f"{way}: times as fast as published", base.seconds / result.seconds, ">=", TARGETS[way], "x")
+        claims.add(f"{way}: F1 over published", result.score - base.score, ">=", 0, "F1")
+    return claims.finish(options.json)
+
+
+def show(way: str, result: Result) -> None:
+    """One line."""
+    phases = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.phases.items())
+    print(f"{way}: {result.seconds:.0f} s ({phases}), {METRIC} {result.score:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
