@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mckd_ray import student
 from mckd_ray.plan.steps import Step
@@ -22,13 +22,15 @@ def perform(step: Step, store: Store, needs: Sequence[Report], means: Means) -> 
         return report or _work(step, store, means)
 
 
-def perform_here(steps: Sequence[Step], store: Store, threads: int = 1) -> dict[str, Report]:
-    """Do `steps`, each after its inputs, in this process; the reports by digest.
+def perform_here(
+    steps: Sequence[Step], store: Store, watch: Callable[[Step, Report], None] = lambda step, report: None
+) -> dict[str, Report]:
+    """Do `steps`, each after its inputs, in this process, with one thread; the reports by digest.
 
     Steps, identities and results are those of a run. What another process on the same store is doing is left to it.
-    No step may ask a prompted teacher: those live in Ray.
+    No step may ask a prompted teacher: those live in Ray. `watch` is told of each step when it has ended.
     """
-    student.use_threads(threads)
+    student.use_threads(1)
     reports: dict[str, Report] = {}
     waiting = list(steps)
     while waiting:
@@ -39,7 +41,8 @@ def perform_here(steps: Sequence[Step], store: Store, threads: int = 1) -> dict[
             continue
         waiting.remove(step)
         needs = [reports[need.digest] for need in step.inputs.values()]
-        reports[step.digest] = perform(step, store, needs, InProcess())
+        report = reports[step.digest] = perform(step, store, needs, InProcess())
+        watch(step, report)
     return reports
 
 

@@ -1,7 +1,7 @@
 """One annotation from several of the same input, part by part: what more than half of them have.
 
-Two spans that each stand in more than half of the trees stand together in one of them, so they never cross: the spans of
-the majority make a tree, and it is the tree that agrees with all of them best, counted in spans (the majority-rule
+Two spans that each stand in more than half of the trees stand together in one of them, so they never cross: the spans
+of the majority make a tree, and it is the tree that agrees with all of them best, counted in spans (the majority-rule
 consensus tree; Margush and McMorris 1981). The same holds for chunks. Where votes are equal, the first one's count.
 """
 
