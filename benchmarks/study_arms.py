@@ -32,6 +32,8 @@ class Family:
     stages: int
     overrides: tuple[str, ...] = ()
     steps: tuple[int, ...] = STEPS
+    like: str = ""
+    """The family whose setting it takes, instead of a search of its own."""
     weights: tuple[int, ...] = (0,)
     """The weights of the labelled budget beside the pool. Where there are some, they are searched, not the steps."""
 
@@ -49,7 +51,11 @@ class Family:
 
 
 def _with_gold(name: str, system: str, stages: int, *overrides: str) -> Family:
-    return Family(f"{name} + gold", system, stages, overrides, STEPS[-1:], (8, 32))
+    return Family(f"{name} + gold", system, stages, overrides, STEPS[-1:], weights=(8, 32))
+
+
+def _option(name: str, *overrides: str) -> Family:
+    return Family(f"cross, {name}", "mckd", 3, overrides, like="cross")
 
 
 FAMILIES = {
@@ -71,6 +77,23 @@ FAMILIES = {
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
 PLAIN = tuple(name for name in FAMILIES if name not in WITH_GOLD)
 ALL = (*PLAIN, *WITH_GOLD)
+OPTIONS = {
+    family.name: family
+    for family in (
+        _option("and self", "plan.mix=cross+self"),
+        _option("best 70% by confidence", "plan.selection={by: confidence, keep: 0.7}"),
+        _option("weighed by confidence", "plan.selection={by: confidence, weigh: true}"),
+        _option("best 70% by agreement", "plan.selection={by: agreement, keep: 0.7}"),
+        _option("weighed by agreement", "plan.selection={by: agreement, weigh: true}"),
+        _option("P=4", "plan.partitions=4"),
+        _option("P=4, by parts", "plan.partitions=4", "plan.consensus=parts"),
+        _option("P=4, others", "plan.partitions=4", "plan.train_on=others"),
+        _option("3 students each", "plan.students=3"),
+        _option("3 students each, by parts", "plan.students=3", "plan.consensus=parts"),
+    )
+}
+"""One setting of the method changed at a time, all else being that of `cross`."""
+FAMILIES |= OPTIONS
 
 
 @dataclass(frozen=True)
@@ -105,6 +128,7 @@ PARTS = {
     for part in (
         Part("builtin", "Built-in corpus, pretrained base, a parser as the teacher", "builtin-cpu", (), 5, ALL),
         Part("craft", "CRAFT, pretrained base, a parser of PTB and 50 shots as the teacher", "craft-cpu", (), 3, ALL),
+        Part("options", "The method's options, on the built-in corpus", "builtin-cpu", (), 3, ("cross", *OPTIONS)),
         Part("demo", "Built-in corpus, pretrained base, a language model as the teacher", "demo", seeds=3),
         Part("builtin-scratch", "Built-in corpus, students from scratch", "builtin-cpu", SCRATCH, 3),
         Part("atis", "ATIS, pretrained base, a tagger of Snips and 50 shots as the teacher", "atis-cpu", _ATIS, 3),
@@ -181,7 +205,9 @@ class Cell:
 
 
 def search_cells(part: Part, family: Family, quick: bool = False) -> list[Cell]:
-    """The cells from which a family's setting is chosen, on dev."""
+    """The cells from which a family's setting is chosen, on dev; none if it takes another's."""
+    if family.like:
+        return []
     stages = min(family.stages, SEARCH_STAGES)
     return [Cell(part, family, setting, SEARCH_SEED, stages) for setting in grid(family, quick)]
 

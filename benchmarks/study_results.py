@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from study_arms import Cell, Family, Part, Setting, search_cells, seed_cells
+from study_arms import FAMILIES, SEARCH_SEED, Cell, Family, Part, Setting, search_cells, seed_cells
 
 from mckd_ray.config_file import section_settings
 from mckd_ray.evaluation import Evaluation, PairedTest
@@ -53,7 +53,7 @@ class Arm:
 
 def primary_of(part: Part, families: Sequence[Family]) -> str:
     """The metric by which a part's arms are ranked."""
-    return TASKS[search_cells(part, families[0])[0].config.task.kind].primary
+    return TASKS[Cell(part, families[0], Setting(1, 0), SEARCH_SEED, 1).config.task.kind].primary
 
 
 def evaluations(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:
@@ -82,6 +82,8 @@ def own_systems(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:
 
 def chosen_setting(part: Part, family: Family, store: Store, quick: bool) -> Setting | None:
     """The setting at which the mean of the family's arms on dev is best; None before its search has ended."""
+    if family.like:
+        return chosen_setting(part, FAMILIES[family.like], store, quick)
     best: tuple[float, Setting] | None = None
     for cell in search_cells(part, family, quick):
         found = own_systems(cell, store)
@@ -141,7 +143,7 @@ def agreement_steps(cell: Cell) -> list[Step]:
 
 def _pairs(cell: Cell) -> dict[int, list[Step]]:
     """By stage, the steps by which its two students label dev."""
-    if cell.family.system != "mckd":
+    if cell.family.name != "cross":
         return {}
     corpus = cell.graph.steps[0]
     settings = {"task": cell.config.task.kind, "split": "dev"}
@@ -178,7 +180,7 @@ def choices_without_gold(part: Part, families: Sequence[Family], store: Store, q
         cell.setting: agreement(cell, 1, store) for cell in (search_cells(part, crossing, quick) if crossing else ())
     }
     for family in families:
-        if family.system == "sft" or family.with_gold:
+        if family.system == "sft" or family.with_gold or family.like:
             continue
         cells = [(cell.setting, own_systems(cell, store)) for cell in search_cells(part, family, quick)]
         for system in cells[0][1]:

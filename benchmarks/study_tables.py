@@ -97,7 +97,7 @@ def goals(part: Part, families: Sequence[Family], store: Store, seeds: int, quic
     ours = best(arms, MCKD)
     if ours is None:
         return
-    for name, control in (("KD", KD), ("born-again", BORN_AGAIN), ("SFT-50", SFT)):
+    for control in (KD, BORN_AGAIN, SFT):
         other = best(arms, control)
         if other is not None:
             test = ours.over(other)
@@ -122,7 +122,7 @@ def gain(test: PairedTest) -> str:
 
 
 def write_into(document: Path, name: str, text: str) -> None:
-    """Put `text` between the marks `<!-- name -->` and `<!-- /name -->` of `document`. Raises ValueError without them."""
+    """Put `text` between `<!-- name -->` and `<!-- /name -->` in `document`. Raises ValueError if they are missing."""
     old = document.read_text(encoding="utf-8")
     pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
     new, count = re.subn(pattern, lambda match: match[1] + text + match[2], old, flags=re.DOTALL)
