@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from study_arms import FAMILIES, SEARCH_SEED, Cell, Family, Part, Setting, search_cells, seed_cells
+from study_errors import Changes, changes
 
 from mckd_ray.config_file import section_settings
 from mckd_ray.evaluation import Evaluation, PairedTest
@@ -116,21 +117,31 @@ def arms_of(part: Part, families: Sequence[Family], store: Store, seeds: int, qu
     return [arms[name] for name in [*first, *(name for name in arms if name not in first)]]
 
 
-def label_quality(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> dict[str, float]:
-    """The mean score of the pool's labels, by family and stage."""
-    primary = primary_of(part, families)
-    found: dict[str, list[float]] = {}
+@dataclass(frozen=True)
+class PoolLabels:
+    """How good a table of the pool's labels is, over the seeds; its changes are those of the first seed."""
+
+    name: str
+    scores: list[float]
+    changes: Changes | None
+
+
+def pool_labels(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> list[PoolLabels]:
+    """The pool's labels by family and stage, the teacher's first."""
+    primary, found = primary_of(part, families), dict[str, PoolLabels]()
     for family in families:
         setting = chosen_setting(part, family, store, quick)
         for cell in seed_cells(part, family, setting, seeds) if setting else ():
+            changed = changes(cell, store) if cell.seed == SEARCH_SEED else {}
             for name, step in cell.graph.quality.items():
                 record = store.record(step.key)
                 if record is None or not record.facts["count"]:
                     continue
                 stage = name.removeprefix(f"{family.system} labels ").partition(" ")[0]
                 key = "teacher" if name == "teacher labels" else f"{family.name}, after stage {stage}"
-                found.setdefault(key, []).append(record.facts["scores"][primary])
-    return {key: statistics.fmean(scores) for key, scores in found.items()}
+                row = found.setdefault(key, PoolLabels(key, [], changed.get(name)))
+                row.scores.append(record.facts["scores"][primary])
+    return sorted(found.values(), key=lambda row: row.name != "teacher")
 
 
 # What may choose settings without gold: the agreement of the two students of a stage on inputs that neither has seen.
@@ -172,6 +183,39 @@ def agreement(cell: Cell, stage: int, store: Store) -> float | None:
     )
 
 
+def stage_choices(
+    part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool
+) -> dict[str, dict[str, tuple[int, float]]]:
+    """By family and rule, the number of stages that it picks at the family's setting, and that arm's score on test."""
+    every = arms_of(part, families, store, seeds, quick)
+    arms = {arm.name: arm for arm in every if all("labelled" in splits for splits in arm.seeds.values())}
+    found: dict[str, dict[str, tuple[int, float]]] = {}
+    for family in families:
+        if family.stages == 1 or family.with_gold or family.like:
+            continue
+        names = {1: "kd", **{stages: family.arm(f"{family.system}-{stages}") for stages in range(2, family.stages + 1)}}
+        mine = {stages: arms[name] for stages, name in names.items() if name in arms}
+        if len(mine) < family.stages:
+            continue
+        picks = {split: max(mine, key=lambda stages: mine[stages].mean(split)) for split in ("dev", "labelled")}
+        if family.name == "cross":
+            picks["agreement"] = 1 + _most_agreeing(part, family, store, seeds, quick)
+        found[family.name] = {rule: (stages, mine[stages].mean("test")) for rule, stages in picks.items()}
+    return found
+
+
+def _most_agreeing(part: Part, family: Family, store: Store, seeds: int, quick: bool) -> int:
+    """The intermediate stage whose two students agree most, over the seeds."""
+    setting = chosen_setting(part, family, store, quick)
+    cells = list(seed_cells(part, family, setting, seeds)) if setting else []
+
+    def mean(stage: int) -> float:
+        known = [value for cell in cells if (value := agreement(cell, stage, store)) is not None]
+        return statistics.fmean(known) if known else 0.0
+
+    return max(range(1, family.stages), key=mean)
+
+
 def choices_without_gold(part: Part, families: Sequence[Family], store: Store, quick: bool) -> Iterator[dict[str, Any]]:
     """For each arm of the search and each rule, the setting that it picks, with its score on dev and test."""
     primary = primary_of(part, families)
@@ -184,7 +228,7 @@ def choices_without_gold(part: Part, families: Sequence[Family], store: Store, q
             continue
         cells = [(cell.setting, own_systems(cell, store)) for cell in search_cells(part, family, quick)]
         for system in cells[0][1]:
-            rows = [(setting, found[system]) for setting, found in cells if system in found]
+            rows = [(setting, found[system]) for setting, found in cells if "labelled" in found.get(system, {})]
             if len(rows) < len(cells) or any(agreeing.get(setting) is None for setting, _ in rows):
                 continue
             rules = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common import Claims
 from study_arms import Family, Part
-from study_results import Arm, arms_of, choices_without_gold, label_quality, primary_of
+from study_results import Arm, arms_of, choices_without_gold, pool_labels, primary_of, stage_choices
 from svg import points
 
 from mckd_ray.evaluation import PairedTest
@@ -43,6 +43,7 @@ def part_tables(part: Part, families: Sequence[Family], store: Store, seeds: int
         arm_table(arms),
         quality_table(part, families, store, seeds, quick),
         choice_table(part, families, store, quick),
+        stages_table(part, families, store, seeds, quick),
     ]
     return "\n\n".join(table for table in tables if table)
 
@@ -68,12 +69,21 @@ def arm_table(arms: Sequence[Arm]) -> str:
 
 
 def quality_table(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> str:
-    """How good the labels of the pool are after each stage."""
-    rows = label_quality(part, families, store, seeds, quick)
+    """How good the labels of the pool are after each stage, and what has become of the teacher's errors."""
+    rows = pool_labels(part, families, store, seeds, quick)
     if not rows:
         return ""
-    head = f"| labels of the pool | {primary_of(part, families)} |\n|---|---|\n"
-    return head + "\n".join(f"| {name} | {score:.1f} |" for name, score in rows.items())
+    metric = primary_of(part, families)
+    lines = [
+        f"| labels of the pool | {metric} | teacher's errors gone | what it missed found | what it had right lost |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        changed = row.changes
+        shares = (changed.removed, changed.found, changed.lost) if changed else ()
+        cells = [f"{share:.0f}%" for share in shares] or ["", "", ""]
+        lines.append(f"| {' | '.join([row.name, spread(row.scores), *cells])} |")
+    return "\n".join(lines)
 
 
 def choice_table(part: Part, families: Sequence[Family], store: Store, quick: bool) -> str:
@@ -89,6 +99,19 @@ def choice_table(part: Part, families: Sequence[Family], store: Store, quick: bo
         same = sum(row["setting"] == wanted[row["arm"]] for row in some)
         lines.append(f"| {rule} | {means[0]:.1f} | {means[1]:.1f} | {same} of {len(some)} |")
     return "\n".join([*lines, f"\nMeans over {len(wanted)} arms of the search, one seed."])
+
+
+def stages_table(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> str:
+    """Which number of stages each rule picks."""
+    found = stage_choices(part, families, store, seeds, quick)
+    if not found:
+        return ""
+    rules = {"dev": "dev", "labelled": "labelled budget", "agreement": "agreement of the two students"}
+    lines = [f"| K chosen by | {' | '.join(rules.values())} |", f"|---|{'---|' * len(rules)}"]
+    for family, picks in found.items():
+        shown = [f"{picks[rule][0]} ({picks[rule][1]:.1f})" if rule in picks else "" for rule in rules]
+        lines.append(f"| {family} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "\nIn brackets: the score on test of the K that is chosen."])
 
 
 def goals(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool, claims: Claims) -> None:

@@ -4,13 +4,13 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from mckd_ray.config import ExperimentConfig, StudentConfig, TrainingConfig
 from mckd_ray.config_file import section_settings
 from mckd_ray.plan.checks import SCRATCH, check
+from mckd_ray.plan.groups import Group, groups, letter
 from mckd_ray.plan.identity import located, model_identity
 from mckd_ray.plan.recipes import Part, Tables, gold_recipe, pool_recipe, teacher_recipe
 from mckd_ray.plan.steps import Graph, Scored, Step
@@ -20,14 +20,6 @@ BASE_SEED = 0
 """The base student is one checkpoint, whatever the seeds of the students that start from it."""
 MEMBERS_APART = 1000
 """The difference between the seeds of the students of one group."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The partitions that a student of an intermediate stage sees, and those that it relabels."""
-
-    seen: tuple[int, ...]
-    relabels: tuple[int, ...]
 
 
 def plan(config: ExperimentConfig, fingerprint: str) -> Graph:
@@ -72,7 +64,9 @@ class _Planner:
         """The pool's label tables after stages 0 (the teacher's) to K-1."""
         tables: list[Tables] = [(self._pool_labels,)]
         for stage in range(1, self.config.plan.stages):
-            students = list(self._stage_students(f"{system} stage {stage}", seed, tables, self._groups(system)))
+            students = list(
+                self._stage_students(f"{system} stage {stage}", seed, tables, groups(self.config.plan, system))
+            )
             name = f"labels {stage} {system}"
             labels = [self._pool_table(name, seed, [(who, one, group.relabels) for who, one, group in students])]
             if system == "mckd" and self.config.plan.mix == "cross+self":
@@ -82,25 +76,14 @@ class _Planner:
             self._judge(f"{system} labels {stage} seed {seed}", labels[0])
         return tables
 
-    def _groups(self, system: str) -> list[Group]:
-        """What each student of an intermediate stage sees, and what it relabels."""
-        if system == "born-again":
-            return [Group(self.all, self.all)]
-        if system == "self":
-            return [Group((own,), (own,)) for own in self.all]
-        split = [((one,), tuple(part for part in self.all if part != one)) for one in self.all]
-        if self.config.plan.train_on == "own":
-            return [Group(one, others) for one, others in split]
-        return [Group(others, one) for one, others in split]
-
     def _stage_students(
-        self, stage: str, seed: int, tables: Sequence[Tables], groups: Sequence[Group]
+        self, stage: str, seed: int, tables: Sequence[Tables], grouped: Sequence[Group]
     ) -> Iterator[tuple[str, Step, Group]]:
         """The students of an intermediate stage, each with its name and group."""
-        for number, group in enumerate(groups):
+        for number, group in enumerate(grouped):
             recipe = pool_recipe(self.config.plan, tables, group.seen)
             for member in range(self.config.plan.students):
-                part = "" if group.seen == self.all else f" {_letter(number)}"
+                part = "" if group.seen == self.all else f" {letter(number)}"
                 name = f"{stage}{part}{f' student {member + 1}' if member else ''}"
                 training = self._stage_training(group.seen)
                 yield name, self._train(f"train {name}", seed + MEMBERS_APART * member, recipe, training), group
@@ -270,8 +253,3 @@ class _Planner:
     @property
     def _labelling(self) -> dict[str, Any]:
         return dict(section_settings(self.config.resources.labelling))
-
-
-def _letter(number: int) -> str:
-    """A, B ... as the paper names its partitions; numbers beyond Z."""
-    return chr(ord("A") + number) if number < 26 else str(number + 1)
