@@ -64,9 +64,7 @@ class _Planner:
         """The pool's label tables after stages 0 (the teacher's) to K-1."""
         tables: list[Tables] = [(self._pool_labels,)]
         for stage in range(1, self.config.plan.stages):
-            students = list(
-                self._stage_students(f"{system} stage {stage}", seed, tables, groups(self.config.plan, system))
-            )
+            students = list(self._stage_students(system, stage, seed, tables))
             name = f"labels {stage} {system}"
             labels = [self._pool_table(name, seed, [(who, one, group.relabels) for who, one, group in students])]
             if system == "mckd" and self.config.plan.mix == "cross+self":
@@ -77,14 +75,14 @@ class _Planner:
         return tables
 
     def _stage_students(
-        self, stage: str, seed: int, tables: Sequence[Tables], grouped: Sequence[Group]
+        self, system: str, stage: int, seed: int, tables: Sequence[Tables]
     ) -> Iterator[tuple[str, Step, Group]]:
         """The students of an intermediate stage, each with its name and group."""
-        for number, group in enumerate(grouped):
+        for number, group in enumerate(groups(self.config.plan, system)):
             recipe = pool_recipe(self.config.plan, tables, group.seen)
             for member in range(self.config.plan.students):
                 part = "" if group.seen == self.all else f" {letter(number)}"
-                name = f"{stage}{part}{f' student {member + 1}' if member else ''}"
+                name = f"{system} stage {stage}{part}{f' student {member + 1}' if member else ''}"
                 training = self._stage_training(group.seen)
                 yield name, self._train(f"train {name}", seed + MEMBERS_APART * member, recipe, training), group
 

@@ -14,7 +14,7 @@ class Group:
 
 
 def groups(plan: PlanConfig, system: str) -> list[Group]:
-    """The groups of a stage of `mckd`, or of the controls `born-again` and `self`, which relabel what they have seen."""
+    """The groups of a stage of `mckd`, or of the controls `born-again` and `self`, which relabel what they saw."""
     every = tuple(range(plan.partitions))
     if system == "born-again":
         return [Group(every, every)]
