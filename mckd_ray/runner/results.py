@@ -87,9 +87,10 @@ def _stopping(
     found: dict[str, dict[str, Any]] = {}
     for chain in CHAINS:
         names = {1: "kd", **{stages: f"{chain}-{stages}" for stages in range(2, config.plan.stages + 1)}}
-        scores = {stages: means[name] for stages, name in names.items() if name in means}
+        scores = {name: means[name] for name in names.values() if name in means}
         if scores and chain in config.plan.systems:
-            found[chain] = {"stages": max(scores, key=lambda stages: scores[stages]), "scores": scores}
+            stages = max((stages for stages in names if names[stages] in scores), key=lambda one: scores[names[one]])
+            found[chain] = {"stages": stages, "scores": scores}
     return found
 
 
