@@ -204,6 +204,18 @@ class TeacherConfig(Section):
 System = Literal["teacher", "base", "sft", "kd", "mckd", "self", "born-again"]
 
 
+class SelectionConfig(Section):
+    """Which of the pool's labels a student trains on, and how much each counts. Unusable ones never do."""
+
+    by: Literal["none", "confidence", "agreement"] = "none"
+    """confidence: the labeller's own (without one, a label counts as sure); agreement: after stage 1, how well the
+    latest label agrees with the teacher's, under the task's score."""
+    keep: float = Field(1.0, gt=0, le=1)
+    """The share of the labels that is kept: those with most."""
+    weigh: bool = False
+    """Let each label count by its confidence (as a probability) or agreement, from 0 to 1."""
+
+
 class PlanConfig(Section):
     """The method's own settings (MCKD, section 3 of the paper)."""
 
@@ -213,8 +225,16 @@ class PlanConfig(Section):
     """P: disjoint parts of the pool."""
     train_on: Literal["own", "others"] = "own"
     """What an intermediate student sees: its own partition, or all but one (as in cross-fitting)."""
-    mix: Literal["cross", "teacher+cross"] = "cross"
-    """What students after stage 1 train on: the latest labels, or the teacher's and the latest."""
+    students: int = Field(1, ge=1)
+    """How many students each group of partitions has at an intermediate stage; they differ in their seed."""
+    consensus: Literal["best", "parts"] = "best"
+    """Where several students label an input. best: the answer that agrees most with the others; parts: a new one, of
+    the spans or chunks that most answers have."""
+    mix: Literal["cross", "teacher+cross", "cross+self"] = "cross"
+    """What students after stage 1 train on: the latest labels; the teacher's and the latest; or the latest and those
+    that students gave to their own partitions."""
+    selection: SelectionConfig = SelectionConfig()
+    """Which labels of the pool are trained on."""
     gold_weight: int = Field(0, ge=0)
     """How many copies of the labelled budget each student of the pool trains on beside it."""
     systems: tuple[System, ...] = ("teacher", "sft", "kd", "mckd")
@@ -223,6 +243,9 @@ class PlanConfig(Section):
     """Each student is trained once for each; scores get mean and spread."""
     evaluate: tuple[Literal["dev", "test"], ...] = ("test",)
     """The splits that the systems are scored on."""
+    stopping: Literal["none", "budget"] = "none"
+    """budget: the result names the number of stages whose final student is best on the labelled budget, which no
+    student of the pool has trained on."""
 
 
 class StudentResources(Section):

@@ -1,5 +1,6 @@
 """Paired tests between two systems."""
 
+from dataclasses import astuple
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from mckd_ray.errors import DataError
 from mckd_ray.evaluation import PairedTest, paired_test
+from mckd_ray.evaluation.significance import paired_test_over_seeds
 
 
 def values(size: int, shift: float, seed: int = 0) -> tuple[list[float], list[float]]:
@@ -67,3 +69,14 @@ def test_values_that_cannot_be_paired_are_refused() -> None:
         paired_test([1.0, 2.0], [1.0])
     with pytest.raises(DataError, match="0 values"):
         paired_test([], [])
+
+
+def test_an_input_counts_once_however_many_seeds_there_are() -> None:
+    """Three equal seeds are no more evidence than one, and what differs between seeds alone is averaged away."""
+    first, second = (dict(enumerate(some)) for some in values(40, 3))
+    one, other = ([{str(key): value for key, value in some.items()}] for some in (first, second))
+    alone = paired_test(list(first.values()), list(second.values()))
+    assert astuple(paired_test_over_seeds(one * 3, other * 3)) == pytest.approx(astuple(alone))
+    noisy = [{key: value + shift for key, value in other[0].items()} for shift in (-5, 5)]
+    assert paired_test_over_seeds(other, noisy).difference == pytest.approx(0)
+    assert paired_test_over_seeds(one, noisy).p_value == pytest.approx(paired_test_over_seeds(one, other).p_value)

@@ -23,6 +23,7 @@ def printed(**changes: Any) -> str:
         "quality": {"teacher labels": {"slot_f1": 69.9, "coverage": 1.0, "count": 10}},
         "corpus": {"problems": 0, "first_problems": []},
         "steps": [{"state": "done", "reused": False, "started": 100.0, "seconds": 75.0}],
+        "stopping": {},
         "failed": [],
         **changes,
     }
@@ -52,3 +53,8 @@ def test_bad_rows_are_counted_and_named() -> None:
 
 def test_failures_are_named() -> None:
     assert "train kd failed: no room" in printed(failed=[{"name": "train kd", "message": "no room", "exit_status": 1}])
+
+
+def test_the_number_of_stages_that_the_budget_chooses_is_named() -> None:
+    chosen = {"mckd": {"stages": 2, "scores": {"kd": 70.04, "mckd-2": 72.5}}}
+    assert "The labelled budget chooses 2 stages for mckd: kd 70.0, mckd-2 72.5 on it." in printed(stopping=chosen)

@@ -118,6 +118,20 @@ def _systems_make_sense(config: ExperimentConfig) -> None:
             raise ConfigError(f"plan.{key} names something twice: {', '.join(map(str, values))}; name each once.")
 
 
+def _options_have_an_effect(config: ExperimentConfig) -> None:
+    settings, selection = config.plan, config.plan.selection
+    if (selection.by == "none") != (selection.keep == 1 and not selection.weigh):
+        raise ConfigError(
+            f"plan.selection.by is '{selection.by}', keep {selection.keep:g} and weigh {str(selection.weigh).lower()}; "
+            "to select labels, set by to confidence or agreement, and keep below 1 or weigh to true."
+        )
+    if settings.stopping == "budget" and (settings.gold_weight or not config.corpus.labelled):
+        raise ConfigError(
+            "plan.stopping=budget scores students on the labelled budget, so it needs corpus.labelled above 0, and "
+            "plan.gold_weight=0, or they would have trained on it."
+        )
+
+
 def _batches_divide(config: ExperimentConfig) -> None:
     resources = config.resources.student
     parts = resources.workers * resources.accumulate
@@ -134,5 +148,6 @@ _RULES: tuple[Callable[[ExperimentConfig], None], ...] = (
     _budget_is_enough,
     _teacher_has_what_it_needs,
     _systems_make_sense,
+    _options_have_an_effect,
     _batches_divide,
 )

@@ -3,20 +3,24 @@
 `plan` is a pure function. Two branches of an experiment that need the same thing get the same step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from mckd_ray.config import ExperimentConfig, StudentConfig, TrainingConfig
 from mckd_ray.config_file import section_settings
 from mckd_ray.plan.checks import SCRATCH, check
+from mckd_ray.plan.groups import Group, groups, letter
 from mckd_ray.plan.identity import located, model_identity
+from mckd_ray.plan.recipes import Part, Tables, gold_recipe, pool_recipe, teacher_recipe
 from mckd_ray.plan.steps import Graph, Scored, Step
 from mckd_ray.student import relabels_with
 from mckd_ray.teacher import engine_name
 
 BASE_SEED = 0
 """The base student is one checkpoint, whatever the seeds of the students that start from it."""
+MEMBERS_APART = 1000
+"""The difference between the seeds of the students of one group."""
 
 
 def plan(config: ExperimentConfig, fingerprint: str) -> Graph:
@@ -49,7 +53,7 @@ class _Planner:
             if "sft" in systems:
                 self._score_student("sft", seed, self._train_on_gold(seed))
             if "kd" in systems:
-                self._score_student("kd", seed, self._final("kd", seed, [self._pool_labels]))
+                self._score_student("kd", seed, self._final("kd", seed, [(self._pool_labels,)]))
             for name, labels in tables.items():
                 for stage in range(2, stages + 1):
                     student = self._final(f"{name}-{stage}", seed, labels[:stage])
@@ -57,49 +61,41 @@ class _Planner:
 
     # The method: stages of cross-partition labelling, then a final student.
 
-    def _chain(self, system: str, seed: int) -> list[Step]:
+    def _chain(self, system: str, seed: int) -> list[Tables]:
         """The pool's label tables after stages 0 (the teacher's) to K-1."""
-        tables = [self._pool_labels]
+        tables: list[Tables] = [(self._pool_labels,)]
         for stage in range(1, self.config.plan.stages):
-            relabelled = []
-            for number, (seen, relabels) in enumerate(self._groups(system)):
-                part = "" if seen == self.all else f" {_letter(number)}"
-                name = f"{system} stage {stage}{part}"
-                student = self._train(f"train {name}", seed, self._pool_parts(tables, seen), self._stage_training(seen))
-                relabelled.append(self._relabel(f"relabel {name}", student, "pool", relabels))
-            table = (
-                relabelled[0]
-                if len(relabelled) == 1
-                else self._merge(f"labels {stage} {system} seed {seed}", relabelled)
-            )
-            tables.append(table)
-            self._judge(f"{system} labels {stage} seed {seed}", table)
+            students = list(self._stage_students(system, stage, seed, tables))
+            name = f"labels {stage} {system}"
+            labels = [self._pool_table(name, seed, [(who, one, group.relabels) for who, one, group in students])]
+            if system == "mckd" and self.config.plan.mix == "cross+self":
+                own = [(f"{who}, its own", one, group.seen) for who, one, group in students]
+                labels.append(self._pool_table(f"{name}, own", seed, own))
+            tables.append(tuple(labels))
+            self._judge(f"{system} labels {stage} seed {seed}", labels[0])
         return tables
 
-    def _groups(self, system: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """For each student of an intermediate stage: the partitions that it sees, and those that it relabels."""
-        if system == "born-again":
-            return [(self.all, self.all)]
-        if system == "self":
-            return [((own,), (own,)) for own in self.all]
-        split = [((one,), tuple(part for part in self.all if part != one)) for one in self.all]
-        if self.config.plan.train_on == "own":
-            return [(one, others) for one, others in split]
-        return [(others, one) for one, others in split]
+    def _stage_students(
+        self, system: str, stage: int, seed: int, tables: Sequence[Tables]
+    ) -> Iterator[tuple[str, Step, Group]]:
+        """The students of an intermediate stage, each with its name and group."""
+        for number, group in enumerate(groups(self.config.plan, system)):
+            recipe = pool_recipe(self.config.plan, tables, group.seen)
+            for member in range(self.config.plan.students):
+                part = "" if group.seen == self.all else f" {letter(number)}"
+                name = f"{system} stage {stage}{part}{f' student {member + 1}' if member else ''}"
+                training = self._stage_training(group.seen)
+                yield name, self._train(f"train {name}", seed + MEMBERS_APART * member, recipe, training), group
 
-    def _final(self, system: str, seed: int, tables: Sequence[Step]) -> Step:
+    def _pool_table(self, name: str, seed: int, labellers: Sequence[tuple[str, Step, tuple[int, ...]]]) -> Step:
+        """One table of the pool, from what each of the students labels of it."""
+        tables = [self._relabel(f"relabel {who}", student, "pool", which) for who, student, which in labellers]
+        return tables[0] if len(tables) == 1 else self._merge(f"{name} seed {seed}", tables)
+
+    def _final(self, system: str, seed: int, tables: Sequence[Tables]) -> Step:
         """The final student of a chain: trained on all partitions with the latest labels."""
-        return self._train(f"train {system}", seed, self._pool_parts(tables, self.all), self.config.student.training)
-
-    def _pool_parts(self, tables: Sequence[Step], seen: tuple[int, ...]) -> list[tuple[dict[str, Any], Step | None]]:
-        """What a student of the pool trains on: the latest labels of what it sees, by `mix` the teacher's too."""
-        settings = self.config.plan
-        sources = [tables[0], tables[-1]] if settings.mix == "teacher+cross" and len(tables) > 1 else [tables[-1]]
-        where = {"partitions": list(seen), "of": settings.partitions} if seen != self.all else {}
-        parts: list[tuple[dict[str, Any], Step | None]] = [({"from": "labels", **where}, source) for source in sources]
-        if settings.gold_weight:
-            parts.append(({"from": "labelled", "copies": settings.gold_weight}, None))
-        return parts
+        recipe = pool_recipe(self.config.plan, tables, self.all)
+        return self._train(f"train {system}", seed, recipe, self.config.student.training)
 
     def _stage_training(self, seen: tuple[int, ...]) -> TrainingConfig:
         """How a student of an intermediate stage trains; one that sees the whole pool trains like a final one."""
@@ -153,22 +149,15 @@ class _Planner:
         """The checkpoint that stands in for an LLM: trained on the general domain's gold, a student on shots too."""
         teacher = self.config.teacher
         student = teacher.student or self.config.student.model_copy(update={"base": None})
-        parts: list[tuple[dict[str, Any], Step | None]] = []
-        if self.config.corpus.general:
-            parts.append(({"from": "general"}, None))
-        if teacher.model == SCRATCH:  # A language model has seen raw text; the shots stand in its prompts.
-            parts.append(({"from": "pool"}, None))
-        elif teacher.shots:
-            shots = {"from": "labelled", "shots": teacher.shots, "seed": teacher.seed, "copies": teacher.shot_weight}
-            parts.append((shots, None))
         template = teacher.template if teacher.model == SCRATCH else ""
-        return self._train("train the teacher", teacher.seed, parts, student.training, student, template)
+        recipe = teacher_recipe(self.config)
+        return self._train("train the teacher", teacher.seed, recipe, student.training, student, template)
 
     # Students.
 
     def _train_on_gold(self, seed: int) -> Step:
         """Supervised fine-tuning on the labelled budget alone."""
-        return self._train("train sft", seed, [({"from": "labelled", "copies": 1}, None)], self.config.student.training)
+        return self._train("train sft", seed, gold_recipe(1), self.config.student.training)
 
     def _initial(self, student: StudentConfig) -> Step | None:
         """The base student that students start from, if the config asks for one."""
@@ -177,50 +166,48 @@ class _Planner:
         raw = self._add_training(
             "pretrain base on masked words",
             BASE_SEED,
-            [({"from": "raw", "masking": {"masked_share": student.base.masked_share}}, None)],
+            [Part({"from": "raw", "masking": {"masked_share": student.base.masked_share}})],
             student.base.masked,
             student,
             None,
         )
-        general = [({"from": "general"}, None)]
-        return self._add_training("pretrain base on gold", BASE_SEED, general, student.base.supervised, student, raw)
+        general, training = [Part({"from": "general"})], student.base.supervised
+        return self._add_training("pretrain base on gold", BASE_SEED, general, training, student, raw)
 
     def _train(
         self,
         name: str,
         seed: int,
-        parts: Sequence[tuple[dict[str, Any], Step | None]],
+        recipe: Sequence[Part],
         training: TrainingConfig,
         student: StudentConfig | None = None,
         template: str = "",
     ) -> Step:
         student = student or self.config.student
         initial = self._initial(student)
-        return self._add_training(f"{name} seed {seed}", seed, parts, training, student, initial, template)
+        return self._add_training(f"{name} seed {seed}", seed, recipe, training, student, initial, template)
 
     def _add_training(
         self,
         name: str,
         seed: int,
-        parts: Sequence[tuple[dict[str, Any], Step | None]],
+        recipe: Sequence[Part],
         training: TrainingConfig,
         student: StudentConfig,
         initial: Step | None,
         template: str = "",
     ) -> Step:
         inputs = {"corpus": self.corpus}
-        data = []
-        for number, (part, table) in enumerate(parts):
-            data.append(part)
-            if table is not None:
-                inputs[f"labels-{number}"] = table
+        for number, part in enumerate(recipe):
+            inputs |= {f"{role}-{number}": table for role, table in part.tables.items()}
         model = {
             **section_settings(student, ["base", "training", "intermediate", "engine", "quantization"]),
             "model": model_identity(student.model),
         }
         if initial is not None:
             inputs["init"] = initial
-        settings = {"student": model, "training": section_settings(training), "data": data, "seed": seed}
+        settings = {"student": model, "training": section_settings(training), "seed": seed}
+        settings["data"] = [part.settings for part in recipe]
         options = {"model": located(student.model), **section_settings(self.config.resources.student)}
         if template:
             settings["template"], options["template"] = model_identity(template), located(template)
@@ -237,14 +224,17 @@ class _Planner:
 
     def _merge(self, name: str, tables: Sequence[Step]) -> Step:
         inputs = {"corpus": self.corpus, **{f"labels-{number}": table for number, table in enumerate(tables)}}
-        return self.graph.add(Step("merge", name, self._of_task({}), inputs))
+        settings = {"consensus": "parts"} if self.config.plan.consensus == "parts" else {}
+        return self.graph.add(Step("merge", name, self._of_task(settings), inputs))
 
     # Evaluation.
 
     def _score_student(self, system: str, seed: int, student: Step | None) -> None:
         if student is None:
             return
-        splits = self.config.plan.evaluate
+        splits: list[str] = [*self.config.plan.evaluate]
+        if self.config.plan.stopping == "budget" and system not in ("base", "sft"):
+            splits.append("labelled")
         self._score(
             system, seed, {split: self._relabel(f"label {split} by {system}", student, split) for split in splits}
         )
@@ -259,7 +249,9 @@ class _Planner:
         self.graph.quality.setdefault(name, self._evaluate(f"quality of {name}", "pool", table))
 
     def _evaluate(self, name: str, split: str, table: Step) -> Step:
-        inputs = {"corpus": self.corpus, "gold": self.gold, "labels": table}
+        inputs = {"corpus": self.corpus, "labels": table}
+        if split != "labelled":  # Whose gold every step may see.
+            inputs["gold"] = self.gold
         return self.graph.add(Step("evaluate", name, self._of_task({"split": split}), inputs))
 
     def _of_task(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,8 +272,3 @@ class _Planner:
     @property
     def _labelling(self) -> dict[str, Any]:
         return dict(section_settings(self.config.resources.labelling))
-
-
-def _letter(number: int) -> str:
-    """A, B ... as the paper names its partitions; numbers beyond Z."""
-    return chr(ord("A") + number) if number < 26 else str(number + 1)

@@ -22,6 +22,7 @@ def result_table(result: Mapping[str, Any]) -> RenderableType:
     if quality:
         title = f"Quality of the pool's labels: {result['primary'].replace('_', ' ')}, %"
         parts += [Text(), Text(title, "italic"), _quality(quality, result["primary"])]
+    parts += [Text(_stopping(chain, found)) for chain, found in result["stopping"].items()]
     parts += [Text(f"{line['name']} failed: {line['message']}", "red") for line in result["failed"]]
     parts += _problems(result["corpus"])
     parts.append(Text(_steps(result), "dim"))
@@ -68,6 +69,11 @@ def _gain(gain: Mapping[str, float] | None) -> str:
         return ""
     p = gain["p_value"]
     return f"{gain['difference']:+.1f} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+
+
+def _stopping(chain: str, found: Mapping[str, Any]) -> str:
+    scores = ", ".join(f"{name} {score:.1f}" for name, score in found["scores"].items())
+    return f"The labelled budget chooses {found['stages']} stages for {chain}: {scores} on it."
 
 
 def _time(seconds: float) -> str:

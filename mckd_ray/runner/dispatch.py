@@ -4,7 +4,6 @@ So Ray's own scheduler runs whatever is ready. A step that fails takes with it o
 """
 
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from ray.exceptions import RayError
 
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
-from mckd_ray.runner.reports import Report, failed, reused
+from mckd_ray.runner.means import OnRay
+from mckd_ray.runner.perform import perform
+from mckd_ray.runner.reports import Report, failed
 from mckd_ray.runner.session import TRAINING_SLOT, cluster_resources
 from mckd_ray.runner.training_runs import start_training_runs
 from mckd_ray.teacher import PROMPTED
@@ -96,24 +97,4 @@ class _Order:
 @ray.remote(num_cpus=0, max_retries=MOST_TASK_DEATHS)
 def _execute(order: _Order, *needs: Report) -> Report:
     """Do one step, unless it has happened or what it needs has failed."""
-    step, store, started = order.step, Store(order.root), time.time()
-    if not all(need.usable for need in needs):
-        return Report(step.digest, "skipped", started, 0.0, "a step that it needs has failed")
-    with store.lock(step.key):
-        report = reused(store, step)
-        return report or _work(order, store)
-
-
-def _work(order: _Order, store: Store) -> Report:
-    from mckd_ray.runner.work import WORK, job_of
-
-    step = order.step
-    folder, started = store.folder(step.key), time.time()
-    read = store.prepare(step)
-    try:
-        facts = WORK[step.kind](job_of(step, store, order.pool, order.runs))
-    except Exception as error:  # Whatever it is, it ends this step and not the run; the traceback stays with the step.
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        return failed(step.digest, error, started, time.time() - started)
-    record = store.finish(step, started, time.time(), facts, read)
-    return Report(step.digest, "done", record.started, record.seconds)
+    return perform(order.step, Store(order.root), needs, OnRay(order.pool, order.runs))

@@ -37,12 +37,13 @@ def label_some(config: ExperimentConfig, count: int, watch: Watch, verbose: bool
     cost, from the mean of these rows (None for a teacher that is not prompted).
     """
     from mckd_ray.runner.labelling import TeacherLabeller
+    from mckd_ray.runner.means import OnRay
     from mckd_ray.runner.session import session
     from mckd_ray.runner.work import job_of, teacher_of
 
     graph, store, step = _teacher_step(config)
     _do(config, graph, store, [need for need in graph.needs([step]) if need is not step], watch, verbose)
-    job = job_of(step, store)
+    job = job_of(step, store, OnRay())
     job.folder.mkdir(parents=True, exist_ok=True)
     pool = job.examples("pool")
     chosen = random.Random(f"preview:{config.teacher.seed}").sample(sorted(pool, key=lambda row: row.id), len(pool))

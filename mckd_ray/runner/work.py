@@ -1,11 +1,10 @@
 """The work of each kind of step: from the folders of its inputs to its own folder. None of it knows the graph."""
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from ray.actor import ActorHandle
 
 from mckd_ray import corpora
 from mckd_ray.config import (
@@ -25,9 +24,9 @@ from mckd_ray.plan.store import Store, write_json
 from mckd_ray.records import Answer, Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
 from mckd_ray.runner.asking import PromptedStudent, PromptedTeacher
 from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool, own_pool
+from mckd_ray.runner.means import Means
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.prompting import ask, outcome_counts
-from mckd_ray.runner.training import train
 from mckd_ray.runner.training_data import of_partitions, training_rows
 from mckd_ray.student.base import Generation, TrainingJob
 from mckd_ray.tasks import TASKS
@@ -54,22 +53,21 @@ class Job:
     """Where the result goes; it may hold what an earlier attempt left."""
     root: Path
     """The store's root."""
-    pool: Sequence[ActorHandle[Any]]
-    """The labelling actors of the run."""
-    runs: ActorHandle[Any] | None
-    """The actor that has students trained, for a training step."""
+    means: Means
+    """How students are trained and inputs labelled."""
 
     def examples(self, split: str) -> list[Example]:
-        """The inputs of a split, without gold."""
-        return read_rows(self.inputs["corpus"] / f"{split}.parquet", Example)
+        """The inputs of a split, or of the labelled budget, without gold."""
+        path = self.inputs["corpus"] / f"{split}.parquet"
+        if split == "labelled":
+            return [row.example for row in read_rows(path, TrainingRow)]
+        return read_rows(path, Example)
 
 
-def job_of(
-    step: Step, store: Store, pool: Sequence[ActorHandle[Any]] = (), runs: ActorHandle[Any] | None = None
-) -> Job:
+def job_of(step: Step, store: Store, means: Means) -> Job:
     """A step as its work sees it."""
     inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
-    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, pool, runs)
+    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, means)
 
 
 def write_corpus(job: Job) -> Facts:
@@ -96,12 +94,10 @@ def write_gold(job: Job) -> Facts:
 
 
 def train_student(job: Job) -> Facts:
-    """Train a student, by Ray Train, on what the settings' `data` says."""
-    if job.runs is None:
-        raise TypeError("a training step needs the actor that has students trained")
+    """Train a student on what the settings' `data` says."""
     resources = StudentResources.model_validate({key: job.options[key] for key in StudentResources.model_fields})
     data = job.settings["data"]
-    rows = training_rows(data, job.inputs)
+    rows = training_rows(data, job.inputs, TASKS[job.settings["task"]])
     if not rows:
         raise DataError("there is no usable row to train on: every label failed or could not be parsed.")
     write_rows(job.folder / "rows.parquet", TrainingRow, rows)
@@ -125,7 +121,7 @@ def train_student(job: Job) -> Facts:
         work=job.folder / "checkpoints",
         template=read_template(job.options.get("template", "")),
     )
-    facts = train(training_job, job.folder, resources, job.runs)
+    facts = job.means.train(training_job, job.folder, resources)
     return {"rows": len(rows), **facts}
 
 
@@ -191,7 +187,7 @@ def _relabel_by_asking(job: Job, folder: Path, examples: Sequence[Example]) -> F
 
 def _label(job: Job, source: LabellerSource, examples: Sequence[Example]) -> Facts:
     resources = _labelling_resources(job)
-    labels, engines = label_in_pool(job.pool, source, examples, job.key, job.folder, resources.chunk)
+    labels, engines = job.means.label(source, examples, job.key, job.folder, resources.chunk)
     return {**_write_labels(job, labels), "engines": engines}
 
 
@@ -201,18 +197,25 @@ def _labelling_resources(job: Job) -> LabellingResources:
 
 def merge_labels(job: Job) -> Facts:
     """One table of the whole pool from those of several students; where they answer the same input, by consensus."""
-    task = TASKS[job.settings["task"]]
     answers: dict[str, list[Label]] = {}
     for role in sorted(role for role in job.inputs if role.startswith("labels-")):
         for label in read_rows(job.inputs[role] / LABELS, Label):
             answers.setdefault(label.id, []).append(label)
-    merged = []
-    for example in job.examples("pool"):
-        labels = sorted(answers[example.id], key=lambda label: -label.confidence)
-        usable = [label for label in labels if label.outcome.usable] or labels[:1]
-        best = task.consensus([label.target for label in usable], example) if len(usable) > 1 else 0
-        merged.append(usable[best])
-    return _write_labels(job, merged)
+    return _write_labels(job, [_agreed(job, example, answers[example.id]) for example in job.examples("pool")])
+
+
+def _agreed(job: Job, example: Example, labels: Sequence[Label]) -> Label:
+    """The label that agrees best with the others, or one that is put together from what most of them hold."""
+    task = TASKS[job.settings["task"]]
+    labels = sorted(labels, key=lambda label: -label.confidence)
+    usable = [label for label in labels if label.outcome.usable]
+    if len(usable) < 2:
+        return (usable or labels)[0]
+    targets = [label.target for label in usable]
+    if job.settings.get("consensus") != "parts":
+        return usable[task.consensus(targets, example)]
+    confidence = statistics.fmean(label.confidence for label in usable)
+    return Label(example.id, task.combined(targets, example), "", Outcome.OK, confidence, labeller=job.key)
 
 
 def _write_labels(job: Job, labels: Sequence[Label]) -> Facts:
@@ -224,7 +227,7 @@ def _write_labels(job: Job, labels: Sequence[Label]) -> Facts:
 def evaluate_labels(job: Job) -> Facts:
     """Score a label table against gold. Pool rows without gold are left out."""
     split = job.settings["split"]
-    gold = {row.id: row.target for row in read_rows(job.inputs["gold"] / f"{split}.parquet", Gold)}
+    gold = _gold(job, split)
     examples = [example for example in job.examples(split) if split != "pool" or example.id in gold]
     if not examples:
         write_json(job.folder / "evaluation.json", None)
@@ -236,6 +239,12 @@ def evaluate_labels(job: Job) -> Facts:
     )
     write_json(job.folder / "evaluation.json", asdict(evaluation))
     return {"scores": evaluation.scores, "count": evaluation.count, "coverage": evaluation.coverage}
+
+
+def _gold(job: Job, split: str) -> dict[str, str]:
+    if split == "labelled":
+        return {row.id: row.target for row in read_rows(job.inputs["corpus"] / "labelled.parquet", TrainingRow)}
+    return {row.id: row.target for row in read_rows(job.inputs["gold"] / f"{split}.parquet", Gold)}
 
 
 WORK: Mapping[Kind, Callable[[Job], Facts]] = {

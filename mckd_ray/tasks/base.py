@@ -178,3 +178,10 @@ class Task(ABC):
         """
         agreement = self.agreement(candidates, example)
         return max(range(len(candidates)), key=lambda index: agreement[index])
+
+    def combined(self, candidates: Sequence[str], example: Example) -> str:
+        """One target from what most of the candidates hold, part by part; ties go to the first.
+
+        Here, where a task does not say what its parts are, their consensus.
+        """
+        return candidates[self.consensus(candidates, example)]

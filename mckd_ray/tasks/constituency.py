@@ -3,7 +3,7 @@
 Its canonical target is the tree on one line with single spaces, `(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mckd_ray.errors import DataError
@@ -11,6 +11,7 @@ from mckd_ray.records import Example
 from mckd_ray.tasks.base import Counts, Linearisation, TagScheme, Task
 from mckd_ray.tasks.bracket_scores import evalb_counts, unlabelled_counts
 from mckd_ray.tasks.brackets import LabelledWordsLinearisation, WordsLinearisation
+from mckd_ray.tasks.majority import majority_tree
 from mckd_ray.tasks.rows import read_id, read_text, read_words
 from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.tree_tags import TagsLinearisation, TreeTags
@@ -98,6 +99,10 @@ class Constituency(Task):
     def example_value(self, counts: Counts) -> float:
         """The sentence's unlabelled F1, 0 to 100."""
         return 100.0 * counts["unlabelled_f1"]
+
+    def combined(self, candidates: Sequence[str], example: Example) -> str:
+        """The tree of the spans that most of the candidates have: that of highest expected span agreement."""
+        return str(majority_tree([read_tree(candidate) for candidate in candidates]))
 
 
 def _canonical(tree: Tree, example: Example) -> str:

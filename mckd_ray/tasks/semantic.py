@@ -1,10 +1,11 @@
 """Slot filling with intent: the canonical target is `INTENT TAG1 ... TAGn`, with BIO tags."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mckd_ray.records import Example
 from mckd_ray.tasks.base import Counts, Linearisation, Task
+from mckd_ray.tasks.majority import majority_annotation
 from mckd_ray.tasks.rows import read_id, read_text, read_words
 from mckd_ray.tasks.slot_frames import Frame
 from mckd_ray.tasks.slot_scores import count_annotation, percent, sentence_f1, slot_names, slot_scores
@@ -79,3 +80,7 @@ class Semantic(Task):
             found = total.get(f"found_chunks:{slot}", 0)
             table[slot] = {"precision": precision, "recall": recall, "f1": f1, "found": found}
         return table
+
+    def combined(self, candidates: Sequence[str], example: Example) -> str:
+        """The intent of most candidates, and the chunks that more than half of them have."""
+        return str(majority_annotation([read_annotation(candidate) for candidate in candidates]))
