@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("thorough", max_examples=5000, deadline=None)
+# A test that is slow because the machine is busy is right all the same.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("usual"), max_examples=5000)
+settings.load_profile("usual")
 
 
 @pytest.fixture(scope="session")
