@@ -63,7 +63,7 @@ class Axis(Section):
 class SearchConfig(Section):
     """What `mckd sweep` searches, over any settings of the experiment. No other command reads it."""
 
-    space: Mapping[str, Axis]
+    space: Mapping[str, Axis] = Field(default_factory=dict)
     """The dotted name of a setting to its values, such as plan.stages: [1, 2, 3, 4]."""
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     """Students of each point are trained once for each; its score is the mean."""

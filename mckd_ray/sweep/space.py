@@ -92,9 +92,7 @@ def points(search: SearchConfig) -> list[Point]:
 
     For optuna, which decides on the way, an example: as many random draws.
     """
-    if search.algorithm == "grid":
-        found = _grid(search)
-    elif (whole := size(search)) <= search.samples:
+    if search.algorithm == "grid" or (whole := size(search)) <= search.samples:
         found = _grid(search)
     else:
         found = itertools.islice(_draws(search), int(min(search.samples, whole)))

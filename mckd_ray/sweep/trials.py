@@ -48,7 +48,7 @@ class Planner:
 
     def __init__(self, config: ExperimentConfig) -> None:
         """`config`, with its checked search section."""
-        self._config = chosen_by_dev(config)
+        self.config = chosen_by_dev(config)
         self._fingerprints: dict[str, str] = {}
 
     def trial(self, point: Point) -> Trial:
@@ -57,17 +57,17 @@ class Planner:
             config = self._experiment(point)
             return Trial(point, config, _stages(self._graph(config), config.plan.stages))
         except UserError as error:
-            return Trial(point, self._config, (), str(error))
+            return Trial(point, self.config, (), str(error))
 
     def _experiment(self, point: Point) -> ExperimentConfig:
         """The experiment at `point`: the systems of the config and those that score the stages, dev and its splits."""
-        search = self._config.search
+        search = self.config.search
         assert search is not None  # noqa: S101 - the caller looked
-        settings = self._config.plan
+        settings = self.config.plan
         systems = dict.fromkeys([*settings.systems, "kd", "mckd"])
         splits = dict.fromkeys([SPLIT, *settings.evaluate])
         plan_settings = {"plan.systems": [*systems], "plan.seeds": search.seeds, "plan.evaluate": [*splits]}
-        return changed(self._config, {**point, **plan_settings, "search": None}, WHERE)
+        return changed(self.config, {**point, **plan_settings, "search": None}, WHERE)
 
     def _graph(self, config: ExperimentConfig) -> Graph:
         key = config.corpus.model_dump_json()
