@@ -87,8 +87,11 @@ class Dispatcher:
             if self._may_begin(step):
                 self._waiting.remove(step)
                 self._begin(step)
-        ready, _ = ray.wait(list(self._running), timeout=seconds) if self._running else ([], [])
-        for reference in ready:
+        if not self._running:
+            return
+        ray.wait(list(self._running), timeout=seconds)
+        ended, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        for reference in ended:
             digest = self._running.pop(reference).digest
             self.reports[digest] = _get(reference, digest)
 

@@ -42,6 +42,7 @@ class SharedSteps:
 
     def executed(self) -> int:
         """How many steps this sweep has run: not those that were there, or that another driver ran meanwhile."""
+        self._dispatcher.poll(0)
         return sum(report.state == "done" for report in self._dispatcher.reports.values())
 
     def _done_before(self, steps: Sequence[Step]) -> Mapping[str, Report]:

@@ -1,6 +1,7 @@
 """A sweep from its config to its table, its best config and its plots."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -124,6 +125,7 @@ def _run(sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool, 
     config, store, folder = sweep.planner.config, sweep.store, sweep.folder.absolute()
     started = _resumed(sweep) if resume else _begun(sweep)
     asking = any(is_asking(step) for step in distinct_steps(sweep.trials))
+    logging.getLogger("ray.tune").setLevel(logging.INFO if verbose else logging.CRITICAL)
     with session(config.resources, asking, verbose, trials=sweep.search.concurrent):
         shared = start_shared(store, config.resources, TokenBudget(sweep.search.max_teacher_tokens, started))
         order = Order(config, sweep.search, store, shared)
@@ -142,7 +144,7 @@ def _begun(sweep: Sweep) -> float:
 def _resumed(sweep: Sweep) -> float:
     """When the sweep that is to be resumed began. Raises ConfigError if there is none, or it was another."""
     path = sweep.folder / STARTED
-    if not path.exists() or not (sweep.folder / "tune" / "tuner.pkl").exists():
+    if not path.exists():
         raise ConfigError(f"{sweep.folder}: holds no sweep to resume; leave out --resume to begin it.")
     before = json.loads(path.read_text(encoding="utf-8"))
     now = sweep.config.model_dump(mode="json")

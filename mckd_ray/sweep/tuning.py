@@ -1,6 +1,8 @@
 """The sweep as Ray Tune runs it: what a trial does, who chooses the points, who stops trials, how one resumes."""
 
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +30,7 @@ from mckd_ray.sweep.trials import Planner, Stage
 SCORE, STAGE, LAST, POINT = "score", "stage", "last", "point"
 MOST_TRIAL_DEATHS = 3
 """How often a trial whose process died is started anew."""
+WATCH_S = 0.5
 HALVING = 2
 """asha: one in so many trials goes on after each rung."""
 ENVIRONMENT = {
@@ -80,14 +83,20 @@ def search(
     """
     settings = order.search
     trial = tune.with_resources(partial(_trial, order=order), {"CPU": TRIAL_CPUS})
-    with _watching(lambda trials: watch(_seen(settings, trials))):
-        if resume:
+    last: list[Seen] = []
+
+    def take(trials: Sequence[Any]) -> None:
+        last[:] = [_seen(settings, one) for one in trials]
+        watch(last)
+
+    with _watching(take):
+        if resume and any(folder.glob("experiment_state-*")):
             tuner = tune.Tuner.restore(str(folder), trial, resume_errored=True)
         else:
+            shutil.rmtree(folder, ignore_errors=True)
             tuner = _tuner(settings, points, trial, folder)
-        results = tuner.fit()
-    trials = results._experiment_analysis.trials  # What ResultGrid says of a trial leaves out its state.
-    return _seen(settings, trials)
+        tuner.fit()
+    return last
 
 
 def _tuner(settings: SearchConfig, points: Sequence[Point], trial: Any, folder: Path) -> tune.Tuner:
@@ -185,10 +194,20 @@ def _raise_failure(stage: Stage, reports: Mapping[str, Report]) -> None:
 
 
 class _Watching(tune.Callback):  # type: ignore[misc]
-    """Shows the trials to whoever watches. It has no state of its own, as Tune saves it with the sweep."""
+    """Shows the trials to whoever watches. Tune saves it with the sweep, so it knows nothing of those who do."""
+
+    def __init__(self) -> None:
+        """Nothing has been shown."""
+        self._shown = 0.0
 
     def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
         """Tune does this many times a second."""
+        if time.time() - self._shown >= WATCH_S:
+            self._shown = time.time()
+            _watch.get()(trials)
+
+    def on_experiment_end(self, trials: Sequence[Any], **_: Any) -> None:
+        """The last look."""
         _watch.get()(trials)
 
 
@@ -205,11 +224,7 @@ def _watching(watch: Callable[[Sequence[Any]], None]) -> Iterator[None]:
 _STATES = {"PENDING": "waiting", "RUNNING": "running", "PAUSED": "running", "ERROR": "failed"}
 
 
-def _seen(settings: SearchConfig, trials: Sequence[Any]) -> list[Seen]:
-    return [_seen_one(settings, trial) for trial in trials]
-
-
-def _seen_one(settings: SearchConfig, trial: Any) -> Seen:
+def _seen(settings: SearchConfig, trial: Any) -> Seen:
     result = trial.last_result or {}
     stage = result.get(STAGE, 0)
     state, reason = _STATES.get(trial.status, "finished"), ""
