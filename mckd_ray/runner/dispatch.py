@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,11 @@ class Dispatcher:
         self._running: dict[ray.ObjectRef[Any], Step] = {}
         self._references: dict[str, ray.ObjectRef[Any]] = {}
         self._pool: Pool = ()
-        self._slot = {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
+
+    @cached_property
+    def _slot(self) -> dict[str, int]:
+        """What a training step takes beside its workers' share."""
+        return {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
 
     @property
     def busy(self) -> bool:
