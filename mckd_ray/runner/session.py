@@ -19,6 +19,8 @@ TRAINING_SLOT = "mckd_training"
 Without it, all that are ready start their processes at once, and the two students of a stage wait for a third. A
 cluster may declare it for its nodes; one that does not starts what is ready.
 """
+Amounts = Mapping[str, float]
+"""CPUs and GPUs."""
 TRIAL_CPUS = 0.01
 """What the driver of a sweep's trial takes: it only waits, but Ray Tune refuses 0."""
 WORKER_ENVIRONMENT = {
@@ -99,10 +101,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Amounts = Mapping[str, float]
-"""CPUs and GPUs."""
-
-
 def room_beside(resources: ResourcesConfig) -> bool:
     """Whether the engines of the teacher fit into the cluster beside the labelling actors and a training run."""
     have, all_at_once = cluster_resources(), [*_students(resources), *_engines(resources)]
@@ -112,7 +110,8 @@ def room_beside(resources: ResourcesConfig) -> bool:
 def _students(resources: ResourcesConfig) -> list[Amounts]:
     """What the processes of a training run want, and the labelling actors beside it."""
     student, labelling = resources.student, resources.labelling
-    worker, actor = ({"CPU": some.cpus, "GPU": some.gpus} for some in (student, labelling))
+    worker: Amounts = {"CPU": student.cpus, "GPU": student.gpus}
+    actor: Amounts = {"CPU": labelling.cpus, "GPU": labelling.gpus}
     return [worker] * student.workers + [actor] * labelling.actors
 
 
@@ -128,12 +127,17 @@ def _drivers(trials: int) -> list[Amounts]:
 def _check_fits(resources: ResourcesConfig, asking: bool, trials: int) -> None:
     """What runs at once must fit, or Ray would wait for ever: the labelling actors with a training run, the engines."""
     student, labelling, teacher = resources.student, resources.labelling, resources.teacher
-    what = f"{student.workers} training workers, {labelling.actors} labelling actors; see resources.student, labelling"
-    needs = {what: [*_students(resources), *_drivers(trials)]}
+    actors = f"{labelling.actors} labelling actors" + (f", {trials} trials" if trials else "")
+    needs = {
+        f"{student.workers} training workers, {actors}; see resources.student, labelling": [
+            *_students(resources),
+            *_drivers(trials),
+        ]
+    }
     if asking:
         what = f"{teacher.replicas} engines of the teacher; see resources.teacher"
         needs[what] = [*_engines(resources), *_drivers(trials)]
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     for what, wanted in needs.items():
         check_room(what, wanted, nodes)
 

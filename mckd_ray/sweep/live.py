@@ -76,7 +76,9 @@ class _Picture:
         for column in ("state", *self._sweep.search.space, "stage", "score", "steps", "time left"):
             table.add_column(column, justify="left" if column == "state" else "right")
         for one in sorted(seen, key=lambda one: one.state != "running")[:SHOWN]:
-            trial = self._trials.setdefault(repr(one.point), self._sweep.planner.trial(one.point))
+            if (key := repr(one.point)) not in self._trials:  # One that optuna chose.
+                self._trials[key] = self._sweep.planner.trial(one.point)
+            trial = self._trials[key]
             settings = [str(one.point[name]) for name in self._sweep.search.space]
             score = "" if one.score is None else f"{one.score:.1f}"
             stage = f"{one.stage}/{len(trial.stages)}"

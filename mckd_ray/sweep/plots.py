@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mckd_ray.sweep.space import STAGES
 
@@ -81,7 +82,7 @@ def _by_stage(rows: Sequence[Row], settings: Sequence[str], objective: str) -> F
         stages = range(1, len(spread) + 1)
         axes.errorbar(stages, row["by_stage"], yerr=spread, marker="o", capsize=3, label=name or "all")
     axes.set(xlabel="stages", ylabel=f"{objective} on dev, %")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
     return figure
 

@@ -124,7 +124,9 @@ def _run(sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool, 
 
     config, store, folder = sweep.planner.config, sweep.store, sweep.folder.absolute()
     started = _resumed(sweep) if resume else _begun(sweep)
-    asking = any(is_asking(step) for step in distinct_steps(sweep.trials))
+    steps = distinct_steps(sweep.trials)
+    done = reports_of_done(store, steps)
+    asking = any(is_asking(step) for step in steps if step.digest not in done)
     logging.getLogger("ray.tune").setLevel(logging.INFO if verbose else logging.CRITICAL)
     with session(config.resources, asking, verbose, trials=sweep.search.concurrent):
         shared = start_shared(store, config.resources, TokenBudget(sweep.search.max_teacher_tokens, started))
