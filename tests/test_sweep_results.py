@@ -105,7 +105,7 @@ def printed(result: dict[str, Any]) -> str:
 
 
 def test_settings_of_several_types_are_one_column(tmp_path: Path) -> None:
-    rows = [{"trial": 1, "student.model": "scratch"}, {"trial": 2, "student.model": 3}]
+    rows: list[dict[str, Any]] = [{"trial": 1, "student.model": "scratch"}, {"trial": 2, "student.model": 3}]
     write_table(rows, tmp_path / "table.parquet")
     assert pq.read_table(tmp_path / "table.parquet").to_pylist()[1] == {"trial": 2, "student.model": "3"}
 

@@ -66,7 +66,8 @@ def wait_for(shared: "ActorHandle[Any]", steps: Sequence[Step], wanted: Sequence
     """Have `steps` done, and return the reports by digest once all those `wanted` have ended."""
     lot = ray.put(list(steps))
     while True:
-        reports: dict[str, Report] = ray.get(shared.do.remote(lot))
+        answer: ray.ObjectRef[Any] = shared.do.remote(lot)
+        reports: dict[str, Report] = ray.get(answer)
         if all(step.digest in reports for step in wanted):
             return reports
         time.sleep(POLL_S)

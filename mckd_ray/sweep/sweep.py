@@ -132,7 +132,8 @@ def _run(sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool, 
         shared = start_shared(store, config.resources, TokenBudget(sweep.search.max_teacher_tokens, started))
         order = Order(config, sweep.search, store, shared)
         seen = search(order, sweep.points, folder / "tune", watch, resume)
-        executed = ray.get(shared.executed.remote())
+        answer: ray.ObjectRef[Any] = shared.executed.remote()
+        executed: int = ray.get(answer)
     return _result(sweep, seen, executed)
 
 

@@ -121,7 +121,7 @@ def savings(trials: Sequence[Trial]) -> Mapping[str, Saving]:
     apart = [step for trial in trials for step in trial.steps]
     distinct = distinct_steps(trials)
     kinds = dict.fromkeys(step.kind for step in apart)
-    by_kind = {
+    by_kind: dict[str, Saving] = {
         kind: Saving(sum(step.kind == kind for step in apart), sum(step.kind == kind for step in distinct))
         for kind in kinds
     }

@@ -193,7 +193,7 @@ def _raise_failure(stage: Stage, reports: Mapping[str, Report]) -> None:
 # What runs in the driver.
 
 
-class _Watching(tune.Callback):  # type: ignore[misc]
+class _Watching(tune.Callback):
     """Shows the trials to whoever watches. Tune saves it with the sweep, so it knows nothing of those who do."""
 
     def __init__(self) -> None:
