@@ -16,8 +16,7 @@ from mckd_ray.sweep.parquet import write_table
 from mckd_ray.sweep.results import rows_of, verdict
 from mckd_ray.sweep.sweep import Sweep, planned
 from mckd_ray.sweep.tables import result_table
-from mckd_ray.sweep.trials import Trial, distinct_steps
-from mckd_ray.sweep.tuning import Seen
+from mckd_ray.sweep.trials import Seen, Trial, distinct_steps
 from tests.test_sweep_plan import experiment
 
 SPACE = {"plan.stages": [1, 2], "teacher.shots": [5, 20]}

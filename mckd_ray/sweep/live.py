@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -16,13 +15,10 @@ from mckd_ray.plan.store import Record, Store
 from mckd_ray.runner.progress import read_progress
 from mckd_ray.sweep.sweep import Sweep
 from mckd_ray.sweep.tables import SHOWN, STYLES
-from mckd_ray.sweep.trials import Trial
-
-if TYPE_CHECKING:
-    from mckd_ray.sweep.tuning import Seen
+from mckd_ray.sweep.trials import Seen, Trial
 
 INTERVAL_S = 1.0
-Watch = Callable[[Sequence["Seen"]], None]
+Watch = Callable[[Sequence[Seen]], None]
 
 
 @contextmanager
@@ -35,7 +31,7 @@ def watching(console: Console, sweep: Sweep) -> Iterator[Watch]:
     with Live(console=console, auto_refresh=False, transient=True) as live:
         picture, drawn = _Picture(sweep), 0.0
 
-        def watch(seen: Sequence["Seen"]) -> None:
+        def watch(seen: Sequence[Seen]) -> None:
             nonlocal drawn
             lines(seen)
             if time.monotonic() - drawn >= INTERVAL_S:
@@ -52,7 +48,7 @@ class _Lines:
         self._console, self._sweep = console, sweep
         self._told: set[str] = set()
 
-    def __call__(self, seen: Sequence["Seen"]) -> None:
+    def __call__(self, seen: Sequence[Seen]) -> None:
         for trial in seen:
             if trial.state not in ("waiting", "running") and (key := repr(trial.point)) not in self._told:
                 self._told.add(key)
@@ -71,7 +67,7 @@ class _Picture:
         self._trials = {repr(trial.point): trial for trial in sweep.trials}
         self._pace = Pace(sweep.store, time.time())
 
-    def __call__(self, seen: Sequence["Seen"]) -> RenderableType:
+    def __call__(self, seen: Sequence[Seen]) -> RenderableType:
         table = Table(title=f"{self._sweep.config.name}: {len(seen)} trials", title_justify="left")
         for column in ("state", *self._sweep.search.space, "stage", "score", "steps", "time left"):
             table.add_column(column, justify="left" if column == "state" else "right")
@@ -86,7 +82,7 @@ class _Picture:
             table.add_row(state, *settings, stage, score, *self._left(one, trial))
         return table
 
-    def _left(self, seen: "Seen", trial: Trial) -> tuple[str, str]:
+    def _left(self, seen: Seen, trial: Trial) -> tuple[str, str]:
         left = self._pace.left(trial.steps)
         steps = f"{len(trial.steps) - len(left)}/{len(trial.steps)}"
         seconds = self._pace.seconds(left) if seen.state == "running" else None

@@ -4,17 +4,14 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.evaluation.significance import paired_test
 from mckd_ray.plan.steps import Step
-from mckd_ray.plan.store import Record, Store
-from mckd_ray.sweep.trials import Stage, Trial
+from mckd_ray.plan.store import Store
+from mckd_ray.sweep.trials import Seen, Stage, Trial
 from mckd_ray.tasks import TASKS
-
-if TYPE_CHECKING:
-    from mckd_ray.sweep.tuning import Seen
 
 SIGNIFICANT = 0.05
 Row = dict[str, Any]
@@ -49,7 +46,7 @@ def score_of(config: ExperimentConfig, store: Store, stage: Stage) -> Score:
     return Score(tuple(float(record.facts["scores"][metric]) for record in records if record is not None))
 
 
-def rows_of(config: ExperimentConfig, store: Store, trials: Sequence[Trial], seen: Sequence["Seen"]) -> list[Row]:
+def rows_of(config: ExperimentConfig, store: Store, trials: Sequence[Trial], seen: Sequence[Seen]) -> list[Row]:
     """A row for each trial, in order, from how it ended and what the store has of its steps."""
     rows: list[Row] = []
     earlier: set[str] = set()
@@ -143,9 +140,3 @@ def _values(store: Store, stage: Stage) -> dict[str, float]:
 def _evaluation(store: Store, step: Step) -> dict[str, Any]:
     evaluation: dict[str, Any] = json.loads((store.folder(step.key) / "evaluation.json").read_text(encoding="utf-8"))
     return evaluation
-
-
-def executed_since(store: Store, steps: Iterable[Step], started: float) -> list[Record]:
-    """The records of those of `steps` that were done since `started`, in seconds since the epoch."""
-    records = [store.record(step.key) for step in steps]
-    return [record for record in records if record is not None and record.started >= started]

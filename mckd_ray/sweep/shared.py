@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mckd_ray.config import ResourcesConfig
@@ -53,21 +52,19 @@ class SharedSteps:
         return self._budget.refusal(self._store, self._seen.values())
 
 
-def start_shared(store: Store, resources: ResourcesConfig, budget: TokenBudget) -> "ActorHandle[Any]":
+def start_shared(store: Store, resources: ResourcesConfig, budget: TokenBudget) -> Any:
     """The actor, on this node; when its process dies, it starts anew and learns from the store what is done."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     remote: Any = ray.remote(SharedSteps)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-    handle: ActorHandle[Any] = remote.options(**options).remote(store, resources, budget)
-    return handle
+    return remote.options(**options).remote(store, resources, budget)
 
 
-def wait_for(shared: "ActorHandle[Any]", steps: Sequence[Step], wanted: Sequence[Step]) -> dict[str, Report]:
+def wait_for(shared: Any, steps: Sequence[Step], wanted: Sequence[Step]) -> dict[str, Report]:
     """Have `steps` done, and return the reports by digest once all those `wanted` have ended."""
     lot = ray.put(list(steps))
     while True:
-        answer: ray.ObjectRef[Any] = shared.do.remote(lot)
-        reports: dict[str, Report] = ray.get(answer)
+        reports: dict[str, Report] = ray.get(shared.do.remote(lot))
         if all(step.digest in reports for step in wanted):
             return reports
         time.sleep(POLL_S)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -22,10 +22,7 @@ from mckd_ray.sweep.budget import TokenBudget
 from mckd_ray.sweep.parquet import write_table
 from mckd_ray.sweep.results import objective_of, ranked, rows_of, verdict
 from mckd_ray.sweep.space import Point, points, search_of, size
-from mckd_ray.sweep.trials import Planner, Trial, distinct_steps, savings
-
-if TYPE_CHECKING:
-    from mckd_ray.sweep.tuning import Seen
+from mckd_ray.sweep.trials import Planner, Seen, Trial, distinct_steps, savings
 
 LARGE = 100
 """A grid of more points than this is run only when that is meant."""
@@ -100,7 +97,7 @@ def plan_of(sweep: Sweep) -> dict[str, Any]:
 
 
 def run_sweep(
-    sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool = False, verbose: bool = False
+    sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool = False, verbose: bool = False
 ) -> dict[str, Any]:
     """Run `sweep` and return its result, which is also in sweep.json of its folder, beside its tables and plots."""
     sweep.store.check_writable()
@@ -114,7 +111,7 @@ def run_sweep(
         ) from None
 
 
-def _run(sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool, verbose: bool) -> dict[str, Any]:
+def _run(sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool, verbose: bool) -> dict[str, Any]:
     import ray
 
     from mckd_ray.runner.dispatch import is_asking
@@ -132,8 +129,7 @@ def _run(sweep: Sweep, watch: Callable[[Sequence["Seen"]], None], resume: bool, 
         shared = start_shared(store, config.resources, TokenBudget(sweep.search.max_teacher_tokens, started))
         order = Order(config, sweep.search, store, shared)
         seen = search(order, sweep.points, folder / "tune", watch, resume)
-        answer: ray.ObjectRef[Any] = shared.executed.remote()
-        executed: int = ray.get(answer)
+        executed: int = ray.get(shared.executed.remote())
     return _result(sweep, seen, executed)
 
 
@@ -160,7 +156,7 @@ def _resumed(sweep: Sweep) -> float:
     return float(before["started"])
 
 
-def _result(sweep: Sweep, seen: Sequence["Seen"], executed: int) -> dict[str, Any]:
+def _result(sweep: Sweep, seen: Sequence[Seen], executed: int) -> dict[str, Any]:
     from mckd_ray.sweep.plots import draw_plots
 
     trials, ends = _in_order(sweep, seen)
@@ -185,7 +181,7 @@ def _result(sweep: Sweep, seen: Sequence["Seen"], executed: int) -> dict[str, An
     return result
 
 
-def _in_order(sweep: Sweep, seen: Sequence["Seen"]) -> tuple[list[Trial], list["Seen"]]:
+def _in_order(sweep: Sweep, seen: Sequence[Seen]) -> tuple[list[Trial], list[Seen]]:
     """The trials with how each ended, in the order of the plan; those of optuna in that in which it chose them."""
     if sweep.search.algorithm == "optuna":
         return [sweep.planner.trial(end.point) for end in seen], list(seen)

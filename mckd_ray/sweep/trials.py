@@ -43,6 +43,18 @@ class Trial:
         return list({step.digest: step for stage in self.stages for step in stage.steps}.values())
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A trial as it is now: waiting, running, finished, stopped (by asha or for lack of time) or failed."""
+
+    point: Point
+    state: str
+    stage: int
+    """The last stage that has a score; 0 before there is one."""
+    score: float | None
+    reason: str = ""
+
+
 class Planner:
     """Makes the trials of a sweep. The corpus is read once for all that share it."""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.actor import ActorHandle
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -25,7 +24,7 @@ from mckd_ray.search_config import Axis, SearchConfig
 from mckd_ray.sweep.results import score_of
 from mckd_ray.sweep.shared import wait_for
 from mckd_ray.sweep.space import Point
-from mckd_ray.sweep.trials import Planner, Stage
+from mckd_ray.sweep.trials import Planner, Seen, Stage
 
 SCORE, STAGE, LAST, POINT = "score", "stage", "last", "point"
 MOST_TRIAL_DEATHS = 3
@@ -50,20 +49,8 @@ class Order:
     config: ExperimentConfig
     search: SearchConfig
     store: Store
-    shared: "ActorHandle[Any]"
-    """Who does the steps of all trials."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A trial as it is now: waiting, running, finished, stopped (by asha or for lack of time) or failed."""
-
-    point: Point
-    state: str
-    stage: int
-    """The last stage that has a score; 0 before there is one."""
-    score: float | None
-    reason: str = ""
+    shared: Any
+    """The actor that does the steps of all trials."""
 
 
 Watch = Callable[[Sequence[Seen]], None]
@@ -105,13 +92,13 @@ def _tuner(settings: SearchConfig, points: Sequence[Point], trial: Any, folder: 
     if settings.algorithm == "optuna":
         space = {name: _domain(axis) for name, axis in settings.space.items()}
         samples = min(settings.samples, settings.max_trials or settings.samples)
-        searcher = OptunaSearch(metric=SCORE, mode="max", seed=settings.seed)
+        searcher = OptunaSearch(seed=settings.seed)
     return tune.Tuner(
         trial,
         param_space=space,
         tune_config=tune.TuneConfig(
-            metric=None if searcher else SCORE,
-            mode=None if searcher else "max",
+            metric=SCORE,
+            mode="max",
             search_alg=searcher,
             scheduler=_scheduler(settings),
             num_samples=samples,
