@@ -54,9 +54,10 @@ class _Lines:
                 self._told.add(key)
                 point = ", ".join(f"{name} {value}" for name, value in trial.point.items())
                 score = "" if trial.score is None else f": {trial.score:.1f}"
+                reason = f" {trial.reason}" if trial.reason else ""
+                ended = f" [{len(self._told)}/{max(len(seen), len(self._sweep.trials))}]"
                 state = Text(f"{trial.state:>8} ", STYLES[trial.state])
-                ended = f"[{len(self._told)}/{max(len(seen), len(self._sweep.trials))}]"
-                self._console.print(state + Text(f"{point}{score} {trial.reason} ") + Text(ended, "dim"))
+                self._console.print(state + Text(f"{point}{score}{reason}") + Text(ended, "dim"), highlight=False)
 
 
 class _Picture:
