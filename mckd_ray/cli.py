@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "run an experiment, or what is left of it, and print its table")
     _config(run)
     run.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    _sweep_command(commands)
     label = _command(commands, "label", _label, "have the teacher label the pool, or a few inputs to look at")
     _config(label)
     some = label.add_mutually_exclusive_group()
@@ -90,6 +91,15 @@ def _evaluate_command(commands: Any) -> None:
     evaluate.add_argument("--rows", action="store_true", help="also print each row's counts")
 
 
+def _sweep_command(commands: Any) -> None:
+    sweep = _command(commands, "sweep", _sweep, "search the settings of an experiment; shared steps are run once")
+    _config(sweep)
+    sweep.add_argument("--plan", action="store_true", help="show the trials and the steps that they share; run nothing")
+    sweep.add_argument("--resume", action="store_true", help="go on with a sweep that was killed or stopped")
+    sweep.add_argument("--yes", action="store_true", help="mean it, where a grid has more than 100 points")
+    sweep.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+
+
 def _data_command(commands: Any) -> None:
     data = commands.add_parser("data", help="fetch a corpus, or look at one")
     actions = data.add_subparsers(required=True, metavar="ACTION")
@@ -124,6 +134,28 @@ def _run(options: argparse.Namespace) -> int:
     if not options.json:
         print(f"More: {run_folder(config) / 'result.json'}")
     return max((failure["exit_status"] for failure in result["failed"]), default=0)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from mckd_ray.config_file import read_config
+    from mckd_ray.sweep.live import watching
+    from mckd_ray.sweep.sweep import BEST, check_size, plan_of, planned, run_sweep
+    from mckd_ray.sweep.tables import plan_table, result_table
+
+    config = read_config(options.config, options.override)
+    if not options.yes:
+        check_size(config)
+    sweep = planned(config)
+    if options.plan:
+        plan = plan_of(sweep)
+        _print(options, plan, lambda: plan_table(plan))
+        return 0
+    with watching(_console(stderr=True), sweep) as watch:
+        result = run_sweep(sweep, watch, options.resume, options.verbose)
+    _print(options, result, lambda: result_table(result))
+    if not options.json and result["best"]:
+        print(f"Next: mckd run {sweep.folder / BEST} (all else is in {sweep.folder})")
+    return 0 if result["best"] else 1
 
 
 def _label(options: argparse.Namespace) -> int:

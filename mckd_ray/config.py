@@ -1,22 +1,19 @@
 """An experiment's config: YAML read into frozen, validated sections.
 
 `corpus`, `task`, `teacher`, `student` and `plan` change the result and are part of every step's identity;
-`resources` and `store` say how it is run, and never are.
+`resources` and `store` say how it is run, and never are; nor is `search`, which only `mckd sweep` reads.
 """
 
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mckd_ray.search_config import SearchConfig
+from mckd_ray.section import Section
 
 DATA_SCHEME = "data:"
 """Begins a path to a corpus that `mckd data get` left."""
-
-
-class Section(BaseModel):
-    """A part of the config: frozen, and any key that it does not declare is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
 
 class TaskConfig(Section):
@@ -53,6 +50,8 @@ class CorpusConfig(SourceConfig):
 
     labelled: int = Field(50, ge=0)
     """The labelled budget: how many rows of train may show their gold. They are not part of the pool."""
+    held_out: int = Field(0, ge=0)
+    """So many rows of the labelled budget are dev instead: to choose settings by where there is no dev (dev: 0)."""
     pool: int | None = Field(None, ge=1)
     """How many other rows of train are the unlabelled pool (default: all)."""
     dev: int | None = Field(None, ge=0)
@@ -351,3 +350,5 @@ class ExperimentConfig(Section):
     """How it is run."""
     store: StoreConfig = StoreConfig()
     """Where it is kept."""
+    search: SearchConfig | None = None
+    """What `mckd sweep` varies; all other commands take the settings as they stand in the other sections."""

@@ -20,13 +20,25 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     values = _read_yaml(path)
     for override in overrides:
         _override(values, override)
-    try:
-        config = ExperimentConfig.model_validate(values)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        raise ConfigError(f"{path}: {_explain(details[0])}{more}") from None
+    config = _validated(values, str(path))
     return config if config.name else config.model_copy(update={"name": path.stem})
+
+
+def changed(config: ExperimentConfig, settings: Mapping[str, Any], where: str) -> ExperimentConfig:
+    """`config` with other values for the settings of these dotted names. Raises ConfigError, which names `where`."""
+    values = config.model_dump()
+    for name, value in settings.items():
+        _set(values, name, value, where)
+    return _validated(values, where)
+
+
+def setting_names(section: type[BaseModel] = ExperimentConfig) -> list[str]:
+    """The dotted names of all settings that have a value of their own."""
+    names = []
+    for name, field in section.model_fields.items():
+        below = _section_in(field.annotation)
+        names += [name] if below is None else [f"{name}.{child}" for child in setting_names(below)]
+    return names
 
 
 def write_config(config: ExperimentConfig, path: Path) -> None:
@@ -65,15 +77,28 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"override '{override}': the value is not valid YAML.") from None
+    _set(values, key, value, f"override '{override}'")
+
+
+def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         child = values.get(parent)
         if child is None:
             child = values[parent] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"override '{override}': '{parent}' is a value, not a section.")
+            raise ConfigError(f"{where}: '{parent}' is a value, not a section.")
         values = child
     values[last] = value
+
+
+def _validated(values: Mapping[str, Any], where: str) -> ExperimentConfig:
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        raise ConfigError(f"{where}: {_explain(details[0])}{more}") from None
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -95,10 +120,15 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed where the unknown key at `location` stands."""
     section: type[BaseModel] = ExperimentConfig
     for part in location[:-1]:
-        annotation = section.model_fields[str(part)].annotation
-        choices = [annotation, *get_args(annotation)]
-        section = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
+        if field := section.model_fields.get(str(part)):  # Else it is the key of a mapping of sections.
+            section = _section_in(field.annotation) or section
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field of this type holds, alone, optionally or as the values of a mapping."""
+    choices = [annotation, *get_args(annotation)]
+    return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)), None)
 
 
 def section_settings(section: BaseModel, leave_out: Sequence[str] = ()) -> Mapping[str, Any]:

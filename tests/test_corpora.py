@@ -53,6 +53,33 @@ def test_a_folder_becomes_budget_pool_dev_and_test(folder: Path) -> None:
     assert set(corpus.gold["test"]) == {example.id for example in corpus.test}
 
 
+def test_held_out_rows_of_the_budget_are_dev_and_nothing_else(folder: Path) -> None:
+    whole = load(config(folder, dev=0), TREES)
+    corpus = load(config(folder, dev=0, held_out=2), TREES)
+    assert [row.id for row in corpus.labelled] == [row.id for row in whole.labelled[2:]]
+    assert [example.id for example in corpus.dev] == [row.id for row in whole.labelled[:2]]
+    assert corpus.gold["dev"] == {row.id: row.target for row in whole.labelled[:2]}
+    assert corpus.pool == whole.pool
+    larger = load(config(folder, dev=0, held_out=2, labelled=10), TREES)
+    assert larger.dev == corpus.dev, "scores at two sizes of the budget can be compared"
+
+
+def test_a_held_out_input_that_stands_in_train_twice_is_not_trained_on(tmp_path: Path) -> None:
+    rows = [tree_row(number) for number in range(20)]
+    again = [{**row, "id": f"again-{row['id']}"} for row in rows]
+    folder = write(tmp_path / "corpus", train=[*rows, *again], test=[tree_row(99)])
+    corpus = load(config(folder, dev=0, held_out=4, labelled=20), TREES)
+    held_out = {example.source for example in corpus.dev}
+    assert len(corpus.dev) == 4
+    assert not held_out & {row.example.source for row in corpus.labelled}
+    assert not held_out & {example.source for example in corpus.pool}
+
+
+def test_what_is_held_out_is_part_of_the_fingerprint(folder: Path) -> None:
+    prints = [fingerprint(config(folder, dev=0, held_out=count), "constituency") for count in (0, 2)]
+    assert prints[0] != prints[1]
+
+
 @pytest.mark.parametrize(
     ("name", "task", "test"), [("craft", TREES, 872), ("ptb", TREES, 597), ("atis", SLOTS, 804), ("snips", SLOTS, 630)]
 )

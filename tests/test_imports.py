@@ -14,6 +14,8 @@ PACKAGE = ROOT / "mckd_ray"
 # From the bottom up: a part may import from the layers below its own.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("section",),
+    ("search_config",),
     ("config", "records"),
     ("config_file",),
     ("tasks",),
@@ -107,7 +109,11 @@ def test_light_parts_load_neither_torch_nor_ray(module: str) -> None:
     assert (heavy.returncode, heavy.stdout.strip(), heavy.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "configs/demo.yaml"]], ids=["help", "plan"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plan", "configs/demo.yaml"], ["sweep", "configs/sweep-demo.yaml", "--plan"]],
+    ids=["help", "plan", "sweep --plan"],
+)
 def test_command_line_loads_neither_torch_nor_ray(arguments: list[str]) -> None:
     done = run(
         "import atexit, sys\n"

@@ -59,6 +59,8 @@ def load(config: CorpusConfig, task: Task) -> Corpus:
     """
     problems: list[str] = []
     splits = _builtin_splits(config, task) if config.format == "builtin" else _file_splits(config, task, problems)
+    if config.held_out:
+        splits = _held_out(splits, config.held_out)
     general = _general(config.general, config.seed, task, problems) if config.general else []
     return Corpus(
         labelled=[_training_row(entry) for entry in splits["labelled"]],
@@ -160,6 +162,15 @@ def _drawn(entries: list[Entry], count: int | None, seed: int, role: str) -> lis
         kind = {"labelled": "rows of train with gold", "pool": "other rows of train"}.get(role, f"rows of {role}")
         raise DataError(f"corpus.{role} is {count}, but there are only {len(entries)} {kind}; ask for at most that.")
     return draw(entries, count, lambda entry: entry.example.id, f"{seed}:{role}")
+
+
+def _held_out(splits: Mapping[str, list[Entry]], count: int) -> dict[str, list[Entry]]:
+    """The first `count` rows of the labelled budget are dev, and their inputs stand nowhere else."""
+    dev, labelled = splits["labelled"][:count], splits["labelled"][count:]
+    inputs = {entry.example.source for entry in dev}
+    rest = {"labelled": labelled, "pool": splits["pool"]}
+    others = {role: [entry for entry in some if entry.example.source not in inputs] for role, some in rest.items()}
+    return {**splits, **others, "dev": dev}
 
 
 def _builtin_splits(config: CorpusConfig, task: Task) -> dict[str, list[Entry]]:

@@ -23,6 +23,8 @@ def fingerprint(config: CorpusConfig, task_name: str) -> str:
         splits = [split for split in locate.SPLITS if (split, config.dev) != ("dev", 0)]
         parts |= {"source": _source(config, splits)}
         parts |= {"draws": [config.labelled, config.pool, config.dev, config.test]}
+    if config.held_out:
+        parts |= {"held_out": config.held_out}
     if config.general:
         parts |= {"general": _general(config)}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

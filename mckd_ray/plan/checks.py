@@ -62,11 +62,18 @@ def _engine_fits(key: str, student: StudentConfig) -> None:
 
 
 def _budget_is_enough(config: ExperimentConfig) -> None:
-    labelled = config.corpus.labelled
+    corpus = config.corpus
+    labelled = corpus.labelled - corpus.held_out
+    if corpus.held_out and (corpus.dev != 0 or labelled < 1):
+        raise ConfigError(
+            f"corpus.held_out is {corpus.held_out}: it takes the place of dev, so corpus.dev must be 0, and some of "
+            f"corpus.labelled, which is {corpus.labelled}, must be left."
+        )
     if engine_name(config.teacher) in ("student", *PROMPTED) and config.teacher.shots > labelled:
+        less = f" less corpus.held_out ({corpus.held_out})" if corpus.held_out else ""
         raise ConfigError(
             f"teacher.shots is {config.teacher.shots}, more than the labelled budget; "
-            f"set it to at most corpus.labelled, which is {labelled}."
+            f"set it to at most corpus.labelled{less}, which is {labelled}."
         )
     if labelled == 0 and ("sft" in config.plan.systems or config.plan.gold_weight):
         raise ConfigError("corpus.labelled is 0, but system sft and plan.gold_weight need labelled rows; raise it.")

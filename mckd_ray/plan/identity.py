@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,14 @@ def model_identity(name: str) -> str:
     if not name or not path.exists():
         return name
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return _content(path, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache
+def _content(path: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    """A digest of the content; read once for all steps and trials of a process as long as no file changes."""
     total = hashlib.sha256()
-    for file in files:
+    for file, _, _ in files:
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
         total.update(file.relative_to(path).as_posix().encode())

@@ -6,6 +6,7 @@ So Ray's own scheduler runs whatever is ready. A step that fails takes with it o
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ POLL_S = 0.3
 
 Watch = Callable[[Mapping[str, Report]], None]
 Pool = Sequence[ActorHandle[Any]]
+Refusal = Callable[[], str]
+
+
+def _no_refusal() -> str:
+    return ""
 
 
 def dispatch(
@@ -36,34 +42,105 @@ def dispatch(
     """Run `steps`, inputs before what needs them, and return the report of each by digest, with the `known` ones.
 
     `known` holds the reports of the steps that have happened before. `watch` is called a few times a second with the
-    reports so far. The pool of labelling actors is started when the first step needs it, and not before the prompted
-    teachers are done: both may want all GPUs. The actor that has students trained is started with the first of them.
+    reports so far.
     """
-    arguments: dict[str, Any] = dict(known)
-    slot = {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
-    waiting, running = list(steps), dict[ray.ObjectRef[Any], Step]()
-    reports, pool, runs = dict(known), None, None
-    while waiting or running:
-        asking = any(is_asking(step) for step in [*waiting, *running.values()])
-        for step in list(waiting):
-            if (uses_pool(step) and asking) or not all(need.digest in arguments for need in step.inputs.values()):
-                continue
-            waiting.remove(step)
-            if uses_pool(step) and pool is None:
-                pool = start_pool()
-            if step.kind == "train" and runs is None:
-                runs = start_training_runs()
-            needs = [arguments[need.digest] for need in step.inputs.values()]
-            task = _execute.options(name=step.name, resources=slot if step.kind == "train" else {})
-            reference = task.remote(_Order(step, store.root, pool or (), runs), *needs)
-            arguments[step.digest] = reference
-            running[reference] = step
-        ready, _ = ray.wait(list(running), timeout=POLL_S)
-        for reference in ready:
-            digest = running.pop(reference).digest
-            reports[digest] = _get(reference, digest)
-        watch(reports)
-    return reports
+    dispatcher = Dispatcher(store, start_pool)
+    dispatcher.reports.update(known)
+    dispatcher.add(steps)
+    while dispatcher.busy:
+        dispatcher.poll(POLL_S)
+        watch(dispatcher.reports)
+    return dispatcher.reports
+
+
+class Dispatcher:
+    """Steps on their way through Ray. They may come in several lots; each distinct step is given to Ray once.
+
+    The pool of labelling actors is started when the first step needs it. As it and the engines of a prompted teacher
+    may both want all GPUs, they take turns, the teacher first, unless they are `beside` each other. One teacher is
+    asked at a time.
+    """
+
+    def __init__(
+        self, store: Store, start_pool: Callable[[], Pool], beside: bool = False, refusal: Refusal = _no_refusal
+    ) -> None:
+        """Nothing to do yet. `refusal` gives the reason why an asking step may not begin, if there is one."""
+        self.reports: dict[str, Report] = {}
+        """How the steps that have ended did so, by digest."""
+        self._store, self._start_pool, self._beside, self._refusal = store, start_pool, beside, refusal
+        self._waiting: list[Step] = []
+        self._running: dict[ray.ObjectRef[Any], Step] = {}
+        self._references: dict[str, ray.ObjectRef[Any]] = {}
+        self._pool: Pool = ()
+
+    @cached_property
+    def _slot(self) -> dict[str, int]:
+        """What a training step takes beside its workers' share."""
+        return {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
+
+    @cached_property
+    def _runs(self) -> ActorHandle[Any]:
+        """The actor that has students trained; it is started with the first of them."""
+        return start_training_runs()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some step has not ended."""
+        return bool(self._waiting or self._running)
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Have `steps` done, inputs first; those that are done, or are to be done already, are left as they are."""
+        planned = {*self.reports, *self._references, *(step.digest for step in self._waiting)}
+        self._waiting += [step for step in steps if step.digest not in planned]
+
+    def poll(self, seconds: float) -> None:
+        """Begin what can begin, and take in what ends within `seconds` (something, or nothing)."""
+        for step in list(self._waiting):
+            if self._may_begin(step):
+                self._waiting.remove(step)
+                self._begin(step)
+        if not self._running:
+            return
+        ray.wait(list(self._running), timeout=seconds)
+        ended, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        for reference in ended:
+            digest = self._running.pop(reference).digest
+            self.reports[digest] = _get(reference, digest)
+
+    def _may_begin(self, step: Step) -> bool:
+        if any(self._argument(need) is None for need in step.inputs.values()):
+            return False
+        running = self._running.values()
+        if is_asking(step):
+            return not any(is_asking(other) or (uses_pool(other) and not self._beside) for other in running)
+        if uses_pool(step) and not self._beside:
+            return not any(is_asking(other) for other in [*self._waiting, *running])
+        return True
+
+    def _begin(self, step: Step) -> None:
+        if is_asking(step):
+            if reason := self._refusal():
+                self.reports[step.digest] = Report(step.digest, "failed", time.time(), 0.0, reason)
+                return
+            if not self._beside:
+                self._end_pool()
+        if uses_pool(step) and not self._pool:
+            self._pool = self._start_pool()
+        task = _execute.options(name=step.name, resources=self._slot if step.kind == "train" else {})
+        needs = [self._argument(need) for need in step.inputs.values()]
+        runs = self._runs if step.kind == "train" else None
+        reference = task.remote(_Order(step, self._store.root, self._pool, runs), *needs)
+        self._references[step.digest] = reference
+        self._running[reference] = step
+
+    def _argument(self, step: Step) -> "Report | ray.ObjectRef[Any] | None":
+        """What a step that needs `step` is given: its report, or the reference of it."""
+        return self.reports.get(step.digest) or self._references.get(step.digest)
+
+    def _end_pool(self) -> None:
+        for actor in self._pool:
+            ray.kill(actor)
+        self._pool = ()
 
 
 def is_asking(step: Step) -> bool:

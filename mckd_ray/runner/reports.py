@@ -1,5 +1,6 @@
 """How a step ended."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,16 @@ def reused(store: Store, step: Step) -> Report | None:
     if record is None or record.unanswered or record.read != store.editions(step):
         return None
     return Report(step.digest, "reused", record.started, record.seconds)
+
+
+def reports_of_done(store: Store, steps: Iterable[Step]) -> dict[str, Report]:
+    """The reports, by digest, of those of `steps` (inputs first) that have happened, as have all their inputs."""
+    known: dict[str, Report] = {}
+    for step in steps:
+        report = reused(store, step) if all(need.digest in known for need in step.inputs.values()) else None
+        if report is not None:
+            known[step.digest] = report
+    return known
 
 
 def root_cause(error: BaseException) -> BaseException:

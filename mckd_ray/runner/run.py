@@ -11,7 +11,7 @@ from mckd_ray.config_file import write_config
 from mckd_ray.plan.experiment import plan
 from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store, write_json
-from mckd_ray.runner.reports import Report, reused
+from mckd_ray.runner.reports import Report, reports_of_done
 from mckd_ray.runner.results import result_of
 
 PLAN = "plan.json"
@@ -63,11 +63,7 @@ def do_steps(
     verbose: bool = False,
 ) -> dict[str, Report]:
     """Do those of `steps` that have not happened, or whose inputs have not; inputs come first. Reports by digest."""
-    known: dict[str, Report] = {}
-    for step in steps:
-        report = reused(store, step) if all(need.digest in known for need in step.inputs.values()) else None
-        if report is not None:
-            known[step.digest] = report
+    known = reports_of_done(store, steps)
     todo = [step for step in steps if step.digest not in known]
     if not todo:
         return known

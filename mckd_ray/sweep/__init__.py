@@ -1,0 +1,1 @@
+"""The sweep: Ray Tune over an experiment's settings, where trials share every step that they have in common."""
