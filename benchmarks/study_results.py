@@ -69,7 +69,7 @@ def evaluations(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:
 @cache
 def read_evaluation(folder: Path) -> Evaluation:
     """What an `evaluate` step left."""
-    return Evaluation.from_dict(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
+    return Evaluation(**json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
 
 
 def own_systems(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:

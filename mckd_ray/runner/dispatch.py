@@ -151,7 +151,7 @@ def is_asking(step: Step) -> bool:
 def uses_pool(step: Step) -> bool:
     """Whether a step's inputs are labelled by the pool of labelling actors."""
     if step.kind == "relabel":
-        return step.options["engine"] != "vllm"  # Then the student has engines of its own.
+        return bool(step.options["engine"] != "vllm")  # Then the student has engines of its own.
     return step.kind == "label" and not is_asking(step)
 
 
