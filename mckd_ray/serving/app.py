@@ -25,7 +25,7 @@ from mckd_ray.serving.inputs import Asked, InputReader
 from mckd_ray.serving.metrics import CONTENT_TYPE, Metrics
 from mckd_ray.serving.openapi import describe
 from mckd_ray.serving.page import page
-from mckd_ray.serving.refusals import Refusal
+from mckd_ray.serving.refusals import RefusedError
 from mckd_ray.serving.settings import ServingConfig
 from mckd_ray.serving.tokenise import tokenise
 
@@ -78,7 +78,7 @@ class Endpoint:
         with self._room(len(asked.inputs)):
             results, model = await self._answer(asked.inputs, request)
         if asked.single and (failed := json.loads(results[0])).get("outcome") == "failed":
-            raise Refusal(422, failed["reason"], "tokens" if asked.inputs[0].spans is None else "text")
+            raise RefusedError(422, failed["reason"], "tokens" if asked.inputs[0].spans is None else "text")
         head = f'{{"model": {json.dumps(model)}, "seconds": {time.perf_counter() - started:.4f}, '
         whole = f"{head}{results[0][1:]}" if asked.single else f'{head}"results": [{", ".join(results)}]}}'
         return Response(whole.encode(), media_type="application/json")
@@ -87,7 +87,7 @@ class Endpoint:
         """Annotate a line of JSON after the other: an input in, a result out, in order."""
         bodies.check_type(request, LINE_TYPES)
         if self._streams >= self._limits.bulk_streams:
-            raise Refusal(503, f"{self._streams} bulk requests are being answered; come again", headers=_later())
+            raise RefusedError(503, f"{self._streams} bulk requests are being answered; come again", headers=_later())
         chunks = bodies.parts(request, self._limits.bulk_bytes, self._limits.body_s)
 
         async def answer(asked: Sequence[Asked]) -> list[str]:
@@ -129,8 +129,8 @@ class Endpoint:
         """Whether a model answers."""
         try:
             await asyncio.wait_for(self._backend.model(), READY_S)
-        except (Refusal, TimeoutError):
-            raise Refusal(503, "no model answers yet", headers=_later()) from None
+        except (RefusedError, TimeoutError):
+            raise RefusedError(503, "no model answers yet", headers=_later()) from None
         return JSONResponse({"status": "ready"})
 
     async def metrics(self) -> Response:
@@ -143,9 +143,9 @@ class Endpoint:
 
     @contextmanager
     def _room(self, count: int) -> Iterator[None]:
-        """Room for `count` inputs that wait. Raises Refusal where there is none."""
+        """Room for `count` inputs that wait. Raises RefusedError where there is none."""
         if self._waiting + count > self._limits.waiting and self._waiting:
-            raise Refusal(503, f"{self._waiting} inputs wait already; come again", headers=_later())
+            raise RefusedError(503, f"{self._waiting} inputs wait already; come again", headers=_later())
         self._waiting += count
         self._metrics.waiting(self._waiting)
         try:
@@ -155,12 +155,12 @@ class Endpoint:
             self._metrics.waiting(self._waiting)
 
     async def _answer(self, asked: Sequence[Asked], request: Request) -> tuple[list[str], str]:
-        """The result of each input as JSON, and the id of the model. Raises Refusal."""
+        """The result of each input as JSON, and the id of the model. Raises RefusedError."""
         try:
             labelling = self._backend.label([one.example for one in asked])
             labelled = await asyncio.wait_for(labelling, self._limits.request_s)
         except TimeoutError:
-            raise Refusal(504, f"no answer within {self._limits.request_s:g} s", headers=_later()) from None
+            raise RefusedError(504, f"no answer within {self._limits.request_s:g} s", headers=_later()) from None
         task, linearisation = labelled.model.task, labelled.model.linearisation
         facts: dict[str, Any] = request.state.facts
         outcomes = facts.setdefault("outcomes", Counter())
@@ -189,7 +189,7 @@ def make_app(backend: Backend, config: ServingConfig, task: str, gate: Mapping[s
     app.get("/readyz", responses=_answers(schema.State, 503))(endpoint.readyz)
     app.get("/metrics", response_class=Response)(endpoint.metrics)
     app.get("/", include_in_schema=False)(endpoint.front)
-    app.add_exception_handler(Refusal, _refuse)
+    app.add_exception_handler(RefusedError, _refuse)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(ClientDisconnect, _gone)
     describe(app)
@@ -216,7 +216,7 @@ def _later() -> dict[str, str]:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    if not isinstance(error, Refusal):
+    if not isinstance(error, RefusedError):
         raise error
     return JSONResponse(error.as_data(), error.status, error.headers)
 
@@ -226,7 +226,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
         raise error
     allowed = (error.headers or {}).get("Allow", "")
     message = f"this path takes {allowed} only" if error.status_code == 405 else "there is nothing at this path"
-    refusal = Refusal(error.status_code, message, "method" if error.status_code == 405 else "path", error.headers)
+    refusal = RefusedError(error.status_code, message, "method" if error.status_code == 405 else "path", error.headers)
     return JSONResponse(refusal.as_data(), refusal.status, refusal.headers)
 
 

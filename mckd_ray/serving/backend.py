@@ -24,11 +24,11 @@ class Backend(ABC):
 
     @abstractmethod
     async def label(self, examples: Sequence[Example]) -> Labelled:
-        """One label for each example, in order. Raises Refusal where it can't now."""
+        """One label for each example, in order. Raises RefusedError where it can't now."""
 
     @abstractmethod
     async def model(self) -> Model:
-        """The model that answers. Raises Refusal where none does yet."""
+        """The model that answers. Raises RefusedError where none does yet."""
 
 
 class LocalBackend(Backend):

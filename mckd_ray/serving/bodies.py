@@ -5,21 +5,21 @@ from collections.abc import AsyncIterator, Sequence
 
 from starlette.requests import Request
 
-from mckd_ray.serving.refusals import Refusal
+from mckd_ray.serving.refusals import RefusedError
 
 
 def check_type(request: Request, allowed: Sequence[str]) -> None:
-    """Raise Refusal unless the body says that it is of one of the `allowed` media types, and not compressed."""
+    """Raise RefusedError unless the body says that it is of one of the `allowed` media types, and not compressed."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in allowed:
-        raise Refusal(415, f"send the body as {' or '.join(allowed)}", "Content-Type")
+        raise RefusedError(415, f"send the body as {' or '.join(allowed)}", "Content-Type")
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refusal(415, "send the body without compression", "Content-Encoding")
+        raise RefusedError(415, "send the body without compression", "Content-Encoding")
 
 
 async def parts(request: Request, most: int, seconds: float) -> AsyncIterator[bytes]:
-    """The parts of the body as they come; raises Refusal beyond `most` bytes, or where one takes over `seconds`."""
-    too_large = Refusal(413, f"the body is larger than {most} bytes", "body")
+    """The parts of the body as they come. Raises RefusedError beyond `most` bytes, or where one takes too long."""
+    too_large = RefusedError(413, f"the body is larger than {most} bytes", "body")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise too_large
@@ -30,7 +30,7 @@ async def parts(request: Request, most: int, seconds: float) -> AsyncIterator[by
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Refusal(408, f"the body did not arrive within {seconds:g} s", "body") from None
+            raise RefusedError(408, f"the body did not arrive within {seconds:g} s", "body") from None
         size += len(part)
         if size > most:
             raise too_large
@@ -38,12 +38,12 @@ async def parts(request: Request, most: int, seconds: float) -> AsyncIterator[by
 
 
 async def whole(request: Request, most: int, seconds: float) -> bytes:
-    """The body; raises Refusal beyond `most` bytes, or where it takes over `seconds`."""
+    """The body; raises RefusedError beyond `most` bytes, or where it takes over `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return b"".join([part async for part in parts(request, most, seconds)])
     except TimeoutError:
-        raise Refusal(408, f"the body did not arrive within {seconds:g} s", "body") from None
+        raise RefusedError(408, f"the body did not arrive within {seconds:g} s", "body") from None
 
 
 async def lines(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[bytes | None]:

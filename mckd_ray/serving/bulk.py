@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from mckd_ray.serving.bodies import lines
 from mckd_ray.serving.inputs import Asked, InputReader
-from mckd_ray.serving.refusals import Refusal
+from mckd_ray.serving.refusals import RefusedError
 
 GROUP = 64
 """Lines that go to the model together."""
 GROUPS = 4
 """Groups on their way at once; the body is read on only when the oldest is answered."""
 Answer = Callable[[Sequence[Asked]], Awaitable[list[str]]]
-Row = tuple[int, Asked | Refusal]
+Row = tuple[int, Asked | RefusedError]
 
 
 async def answer_lines(
@@ -32,7 +32,7 @@ async def answer_lines(
                 yield await running.popleft()
         while running:
             yield await running.popleft()
-    except Refusal as refusal:
+    except RefusedError as refusal:
         while running:
             yield await running.popleft()
         yield _line(refusal.as_data())
@@ -56,24 +56,24 @@ async def _groups(chunks: AsyncIterator[bytes], reader: InputReader, longest: in
         yield group
 
 
-def _read(line: bytes | None, number: int, reader: InputReader, longest: int) -> Asked | Refusal:
+def _read(line: bytes | None, number: int, reader: InputReader, longest: int) -> Asked | RefusedError:
     if line is None:
-        return Refusal(413, f"the line is longer than {longest} bytes", f"line {number}")
+        return RefusedError(413, f"the line is longer than {longest} bytes", f"line {number}")
     try:
         return reader.line(line, number)
-    except Refusal as refusal:
+    except RefusedError as refusal:
         return refusal
 
 
 async def _answer(group: Sequence[Row], answer: Answer) -> bytes:
-    asked = [row for _, row in group if not isinstance(row, Refusal)]
+    asked = [row for _, row in group if not isinstance(row, RefusedError)]
     try:
         results = iter(await answer(asked) if asked else [])
-    except Refusal as refusal:
+    except RefusedError as refusal:
         results = iter([json.dumps({"outcome": "failed", **refusal.as_data()})] * len(asked))
     written = [
         _line({"line": number, **row.as_data()})
-        if isinstance(row, Refusal)
+        if isinstance(row, RefusedError)
         else f'{{"line": {number}, {next(results)[1:]}\n'.encode()
         for number, row in group
     ]

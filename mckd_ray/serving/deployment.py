@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from mckd_ray.serving.backend import Backend, Labelled, LocalBackend
 from mckd_ray.serving.gate import Gate
 from mckd_ray.serving.metrics import Metrics
 from mckd_ray.serving.models import Model, content_digest, find
-from mckd_ray.serving.refusals import Refusal
+from mckd_ray.serving.refusals import RefusedError
 from mckd_ray.serving.settings import TOKEN_VARIABLE, Batching, Replicas, ServingConfig
 
 ATTEMPTS = 2
@@ -77,15 +76,14 @@ class HandleBackend(Backend):
         return model
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        for attempt in itertools.count(1):
+        for _ in range(ATTEMPTS):
             try:
                 return await getattr(self._replicas, method).remote(*arguments)
             except (RayActorError, ReplicaUnavailableError):
-                if attempt == ATTEMPTS:
-                    raise Refusal(503, "the model's replicas died; come again", headers={"Retry-After": "5"}) from None
                 self._metrics.retried()
             except (BackPressureError, DeploymentUnavailableError):
-                raise Refusal(503, "the model takes no inputs now; come again", headers={"Retry-After": "1"}) from None
+                break
+        raise RefusedError(503, "the model takes no inputs now; come again", headers={"Retry-After": "2"})
 
 
 class _Ingress:
@@ -94,7 +92,7 @@ class _Ingress:
     def __init__(self, replicas: DeploymentHandle, config: ServingConfig, task: str) -> None:
         self._replicas, self._config, self._task = replicas, config, task
 
-    def __serve_build_asgi_app__(self) -> Gate:  # noqa: PLW3201  (Serve's name for it)
+    def __serve_build_asgi_app__(self) -> Gate:
         metrics = Metrics(serve.get_replica_context().replica_id.unique_id)
         gate = {"token": token(self._config), "hosts": self._config.hosts}
         return make_app(HandleBackend(self._replicas, metrics), self._config, self._task, gate, metrics)

@@ -1,6 +1,5 @@
 """`mckd export`: a folder that holds all that a model needs, with a model card, and no trace of the store."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,8 +125,8 @@ def _scores(manifest: Mapping[str, Any]) -> str:
     for name, value in manifest["scores"].items():
         mark = "**" if name == manifest.get("primary") else ""
         lines.append(f"| {mark}{name}{mark} | {value:.1f} |")
-    where = f"On the {manifest['count']} inputs of the test split, of which {100 * manifest['coverage']:.1f}% had a usable"
-    return "\n".join([*lines, "", f"{where} answer."])
+    answered = f"{100 * manifest['coverage']:.1f}% of them had a usable answer."
+    return "\n".join([*lines, "", f"On the {manifest['count']} inputs of the test split; {answered}"])
 
 
 def _data(manifest: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mckd_ray.serving.metrics import Metrics
-from mckd_ray.serving.refusals import Refusal
+from mckd_ray.serving.refusals import RefusedError
 
 OPEN = frozenset({"/", "/healthz", "/readyz"})
 """What needs no token: the page, which asks for it, and what probes call."""
@@ -72,20 +72,20 @@ class Gate:
             return
         await _Passage(self, scope, receive, send).go()
 
-    def refusal(self, scope: Scope) -> Refusal | None:
+    def refusal(self, scope: Scope) -> RefusedError | None:
         """Why the request may not pass."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self.hosts and name.lower() not in self.hosts:
-            return Refusal(421, "this endpoint is not known by that name; call it by localhost", "Host")
+            return RefusedError(421, "this endpoint is not known by that name; call it by localhost", "Host")
         if self._digest is None or scope["path"] in OPEN or scope["method"] == "OPTIONS":
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self._digest):
             return None
         why = "the token is wrong" if given else "a token is needed: send the header `Authorization: Bearer TOKEN`"
-        return Refusal(401, why, "Authorization", {"WWW-Authenticate": "Bearer"})
+        return RefusedError(401, why, "Authorization", {"WWW-Authenticate": "Bearer"})
 
 
 class _Passage:
@@ -108,10 +108,11 @@ class _Passage:
                 await response(self._scope, self._receive, self._send)
         except Exception as error:
             # Without the error's own words, which may hold the client's.
-            _LOG.error("%s in request %s\n%s", type(error).__name__, self._id, "".join(traceback.format_tb(error.__traceback__)))
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error("%s in request %s\n%s", type(error).__name__, self._id, where)
             if self._status:
                 raise
-            wrong = Refusal(500, f"something went wrong here; the log has it under {self._id}")
+            wrong = RefusedError(500, f"something went wrong here; the log has it under {self._id}")
             await JSONResponse(wrong.as_data(), 500)(self._scope, self._receive, self._send)
         finally:
             self._note(time.perf_counter() - started)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from mckd_ray.records import Example
-from mckd_ray.serving.refusals import Refusal, invalid
+from mckd_ray.serving.refusals import RefusedError, invalid
 from mckd_ray.serving.schema import Input, ParseRequest
 from mckd_ray.serving.settings import Limits
 from mckd_ray.serving.tokenise import Span, tokenise
@@ -32,7 +32,7 @@ class Request:
 
 
 class InputReader:
-    """Reads requests for models of one task, within limits. What is wrong with one raises Refusal."""
+    """Reads requests for models of one task, within limits. What is wrong with one raises RefusedError."""
 
     def __init__(self, task: str, limits: Limits) -> None:
         """`task`: a name in `mckd_ray.tasks.TASKS`."""
@@ -48,7 +48,7 @@ class InputReader:
             return Request((self._asked(parsed, "", "0"),), single=True)
         if len(parsed.inputs) > self._limits.inputs:
             count = len(parsed.inputs)
-            raise Refusal(413, f"{count} inputs are more than {self._limits.inputs}; use /v1/parse/bulk", "inputs")
+            raise RefusedError(413, f"{count} inputs are more than {self._limits.inputs}; use /v1/parse/bulk", "inputs")
         inputs = [self._asked(one, f"inputs[{place}].", str(place)) for place, one in enumerate(parsed.inputs)]
         return Request(tuple(inputs), single=False)
 
@@ -58,7 +58,7 @@ class InputReader:
             parsed = Input.model_validate_json(line)
         except ValidationError as error:
             refusal = invalid(error.errors(include_url=False, include_input=False))
-            raise Refusal(refusal.status, refusal.message, f"line {number}: {refusal.field}") from None
+            raise RefusedError(refusal.status, refusal.message, f"line {number}: {refusal.field}") from None
         return self._asked(parsed, f"line {number}: ", str(number))
 
     def _asked(self, given: Input, where: str, name: str) -> Asked:
@@ -70,9 +70,9 @@ class InputReader:
 
     def _from_text(self, text: str, field: str, name: str, given_id: str | None) -> Asked:
         if len(text) > self._limits.characters:
-            raise Refusal(422, f"{len(text)} characters are more than {self._limits.characters}", field)
+            raise RefusedError(422, f"{len(text)} characters are more than {self._limits.characters}", field)
         if not text.strip():
-            raise Refusal(422, "is empty, or white space alone", field)
+            raise RefusedError(422, "is empty, or white space alone", field)
         _check_characters(text, field, allowed=_BLANKS)
         if self._task == "text":
             return Asked(Example(name, text=text.strip()), None, given_id)
@@ -82,18 +82,18 @@ class InputReader:
 
     def _check_tokens(self, tokens: tuple[str, ...], field: str) -> None:
         if self._task == "text":
-            raise Refusal(422, "this model takes text; give `text`", field)
+            raise RefusedError(422, "this model takes text; give `text`", field)
         if not tokens:
-            raise Refusal(422, "is empty: give one token at least", field)
+            raise RefusedError(422, "is empty: give one token at least", field)
         if len(tokens) > self._limits.tokens:
-            raise Refusal(422, f"{len(tokens)} tokens are more than {self._limits.tokens}", field)
+            raise RefusedError(422, f"{len(tokens)} tokens are more than {self._limits.tokens}", field)
         longest = self._limits.token_characters
         for place, token in enumerate(tokens):
             here = f"{field}[{place}]" if field.endswith("tokens") else field
             if len(token) > longest:
-                raise Refusal(422, f"a token of {len(token)} characters is longer than {longest}", here)
+                raise RefusedError(422, f"a token of {len(token)} characters is longer than {longest}", here)
             if token.split() != [token]:
-                raise Refusal(422, "a token is not empty, and holds no white space", here)
+                raise RefusedError(422, "a token is not empty, and holds no white space", here)
             _check_characters(token, here)
 
 
@@ -103,6 +103,6 @@ def _check_characters(text: str, field: str, allowed: str = "") -> None:
             if character in allowed:
                 continue
             name = f"U+{ord(character):04X}"
-            raise Refusal(422, f"holds the control character {name}; leave it out", field)
+            raise RefusedError(422, f"holds the control character {name}; leave it out", field)
         if unicodedata.category(character) == "Cs":
-            raise Refusal(422, "holds a lone surrogate, which is no character", field)
+            raise RefusedError(422, "holds a lone surrogate, which is no character", field)

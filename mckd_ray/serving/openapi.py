@@ -8,8 +8,9 @@ from pydantic.json_schema import models_json_schema
 
 from mckd_ray.serving import schema
 
-_ABOUT = """Annotates text with a model that was distilled by mckd_ray. With a token, send `Authorization: Bearer TOKEN`.
-Every error has a body `{"error": {"field", "message"}}`. What a request may hold is under `limits` of `/v1/model`."""
+_ABOUT = """Annotates text with a model that was distilled by mckd_ray. If it wants a token, send
+`Authorization: Bearer TOKEN`. Every error has a body `{"error": {"field", "message"}}`.
+What a request may hold is under `limits` of `/v1/model`."""
 _REF = "#/components/schemas/{model}"
 
 
@@ -36,7 +37,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     paths["/v1/parse"]["post"]["requestBody"] = _body("application/json", "ParseRequest")
     bulk = paths["/v1/parse/bulk"]["post"]
     bulk["requestBody"] = _body("application/x-ndjson", "Input")
-    bulk["responses"]["200"] = {"description": "A line for each input.", "content": _content("application/x-ndjson", "Result")}
+    lines = _content("application/x-ndjson", "Result")
+    bulk["responses"]["200"] = {"description": "A line for each input.", "content": lines}
     return document
 
 

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from mckd_ray.errors import MckdError
 
 
-class Refusal(MckdError):
+class RefusedError(MckdError):
     """A request that gets no answer: 4xx where the client can mend it, 503 or 504 where it can come again."""
 
     def __init__(self, status: int, message: str, field: str = "", headers: Mapping[str, str] | None = None) -> None:
@@ -21,19 +21,19 @@ class Refusal(MckdError):
         return {"error": {"field": self.field, "message": self.message}}
 
 
-def invalid(details: Sequence[ErrorDetails]) -> Refusal:
+def invalid(details: Sequence[ErrorDetails]) -> RefusedError:
     """The refusal for what pydantic found wrong with a body. It never repeats the client's own text."""
     first = details[0]
     if first["type"] == "json_invalid":
-        return Refusal(400, f"the body is not JSON: {first['ctx']['error']}", "body")
+        return RefusedError(400, f"the body is not JSON: {first['ctx']['error']}", "body")
     field = path_of(first["loc"])
     if first["type"] == "extra_forbidden":
-        return Refusal(422, "this field is not known; allowed: text, tokens, inputs, id", field)
+        return RefusedError(422, "this field is not known; allowed: text, tokens, inputs, id", field)
     if first["type"] == "too_short":
-        return Refusal(422, "is empty: give one at least", field)
+        return RefusedError(422, "is empty: give one at least", field)
     more = f" (and {len(details) - 1} more mistakes)" if len(details) > 1 else ""
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return Refusal(422, message + more, field or "body")
+    return RefusedError(422, message + more, field or "body")
 
 
 def path_of(location: Sequence[int | str]) -> str:

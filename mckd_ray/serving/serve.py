@@ -58,9 +58,7 @@ def secured(config: ServingConfig, address: Address, insecure: bool) -> ServingC
     return config.model_copy(update={"token": False, "hosts": hosts})
 
 
-def serve_model(
-    config: ServingConfig, address: Address, tell: Callable[[Model], None], verbose: bool = False
-) -> None:
+def serve_model(config: ServingConfig, address: Address, tell: Callable[[Model], None], verbose: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; then finish what has begun. SIGHUP serves what the config's model is by then.
 
     `tell` is called with the model whenever it answers. Raises ModelError, ConfigError, or MckdError for a model that
@@ -70,7 +68,7 @@ def serve_model(
     _check_free(address)
     with _signals() as wanted, serving(config, address, verbose):
         tell(model)
-        while (signal_number := wanted()) == signal.SIGHUP:
+        while wanted() == signal.SIGHUP:
             model = _update(config) or model
             tell(model)
 
@@ -147,7 +145,7 @@ def write_serve_config(config: ServingConfig, address: Address, path: Path) -> N
             }
         ],
     }
-    head = f"# {model.id}. Deploy it by `serve deploy {path.name}`; a new version of this file exchanges the replicas.\n"
+    head = f"# {model.id}. Deploy it by `serve deploy {path.name}`; deploying a newer one exchanges the replicas.\n"
     if config.token:
         head += f"# {TOKEN_VARIABLE} must be set in the environment of every node of the cluster.\n"
     try:

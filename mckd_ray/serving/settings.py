@@ -1,8 +1,11 @@
 """How a model is served: addresses, replicas, batches, limits. Plain data, which a Serve config file can hold."""
 
+from collections.abc import Sequence
+
 from pydantic import Field, model_validator
 
 from mckd_ray.config import Section
+from mckd_ray.config_file import read_section
 
 TOKEN_VARIABLE = "MCKD_SERVE_TOKEN"  # noqa: S105  (the variable's name, not a token)
 """The environment variable with the bearer token; never part of a config."""
@@ -11,7 +14,7 @@ EXAMPLES = {
     "constituency": (
         "The cat that I saw yesterday sleeps on the old sofa.",
         "We measured the volume of the striatum in (male) mice, and compared it with that of their litters.",
-        "She said: \"Nobody who has read the report would call it a surprise.\"",
+        'She said: "Nobody who has read the report would call it a surprise."',
         "Although the committee, which had met twice before the elections in spring, knew that the first of the two "
         "proposals was the cheaper one, its members voted for the second, because they believed that it would be "
         "easier to explain to the public.",
@@ -39,7 +42,7 @@ class Limits(Section):
     token_characters: int = Field(500, ge=1)
     """Longest token."""
     bulk_bytes: int = Field(64 << 20, ge=1024)
-    """Largest body of `/v1/parse/bulk`. Ray Serve's proxy reads a body as fast as it comes, so this bounds its memory."""
+    """Largest body of `/v1/parse/bulk`. Serve's proxy takes in a body as fast as it comes: this bounds its memory."""
     bulk_streams: int = Field(4, ge=1)
     """Most bulk requests at once, for each replica of the ingress."""
     waiting: int = Field(2048, ge=1)
@@ -111,3 +114,8 @@ class ServingConfig(Section):
     def examples_for(self, task: str) -> tuple[str, ...]:
         """Inputs that the page offers."""
         return self.examples or EXAMPLES[task]
+
+
+def read_settings(run: str, system: str | None, overrides: Sequence[str]) -> ServingConfig:
+    """The settings for the model that `run` stands for, after `key.subkey=value` overrides. Raises ConfigError."""
+    return read_section(ServingConfig, {"model": run, "system": system}, overrides, run)

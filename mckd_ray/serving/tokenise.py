@@ -46,8 +46,9 @@ def _aligned(text: str, tokens: Iterable[str]) -> Tokens:
     for token in tokens:
         while text[at : at + 1].isspace():
             at += 1
-        written = next((quote for quote in _AS_WRITTEN if text.startswith(quote, at)), "") if token in _QUOTES else token
-        if not written or not text.startswith(written, at):
+        options = _AS_WRITTEN if token in _QUOTES else (token,)
+        written = next((option for option in options if text.startswith(option, at)), "")
+        if not written:
             raise ValueError(f"the token {token!r} is not at character {at}")
         words.append(_BRACKETS.get(token, token))
         spans.append((at, at + len(written)))
