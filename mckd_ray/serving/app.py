@@ -192,6 +192,7 @@ def make_app(backend: Backend, config: ServingConfig, task: str, gate: Mapping[s
     app.add_exception_handler(RefusedError, _refuse)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _broken)
     describe(app)
     if config.cors_origins:
         app.add_middleware(
@@ -228,6 +229,12 @@ async def _no_route(request: Request, error: Exception) -> Response:
     message = f"this path takes {allowed} only" if error.status_code == 405 else "there is nothing at this path"
     refusal = RefusedError(error.status_code, message, "method" if error.status_code == 405 else "path", error.headers)
     return JSONResponse(refusal.as_data(), refusal.status, refusal.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """An error of ours; the gate logs it."""
+    wrong = RefusedError(500, f"something went wrong here; the log has it under {request.state.request}")
+    return JSONResponse(wrong.as_data(), wrong.status)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

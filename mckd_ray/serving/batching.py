@@ -38,6 +38,8 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="labeller")
         self._worker: asyncio.Task[None] | None = None
         self._last = 1
+        self.idle = True
+        """Whether no batch is with the labeller."""
 
     async def label(self, examples: Sequence[Example]) -> list[Label]:
         """One label for each example, in order. Who is cancelled before a batch begins leaves no work behind."""
@@ -58,12 +60,14 @@ class Batcher:
             await self._gather_some()
             batch = take_batch(self._waiting, self._batching.tokens)
             self._last = len(batch)
+            self.idle = False
             try:
                 labels = await loop.run_in_executor(self._thread, self._label, [one.example for one in batch])
             except Exception as error:
                 _settle(batch, error)
             else:
                 _settle(batch, labels)
+            self.idle = True
 
     async def _gather_some(self) -> None:
         """Wait for an input, and then a little for as many as the last batch had."""

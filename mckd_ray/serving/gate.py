@@ -94,8 +94,10 @@ class _Passage:
     def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
         self._gate, self._scope, self._receive, self._outer = gate, scope, receive, send
         self._id, self._status, self._bytes = uuid.uuid4().hex, 0, 0
+        self._whole = False
+        """Whether the response has gone out to its end."""
         self._facts: dict[str, Any] = {}
-        scope.setdefault("state", {})["facts"] = self._facts
+        scope.setdefault("state", {}).update(facts=self._facts, request=self._id)
 
     async def go(self) -> None:
         started = time.perf_counter()
@@ -110,10 +112,8 @@ class _Passage:
             # Without the error's own words, which may hold the client's.
             where = "".join(traceback.format_tb(error.__traceback__))
             _LOG.error("%s in request %s\n%s", type(error).__name__, self._id, where)
-            if self._status:
+            if not self._whole:
                 raise
-            wrong = RefusedError(500, f"something went wrong here; the log has it under {self._id}")
-            await JSONResponse(wrong.as_data(), 500)(self._scope, self._receive, self._send)
         finally:
             self._note(time.perf_counter() - started)
 
@@ -127,6 +127,7 @@ class _Passage:
         else:
             self._bytes += len(message.get("body", b""))
         await self._outer(message)
+        self._whole = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     def _note(self, seconds: float) -> None:
         path = self._scope["path"] if self._scope["path"] in self._gate.paths else "other"
