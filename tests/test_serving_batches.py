@@ -109,7 +109,7 @@ def test_an_error_reaches_those_of_its_batch_and_the_next_batch_goes_on() -> Non
         ("It can't (really) be; can it?", "It ca n't -LRB- really -RRB- be ; can it ?"),
         ('"Good," he said.', "`` Good , '' he said ."),
         ("a {b} [c]", "a -LCB- b -RCB- [ c ]"),
-        ("cannot 3.5% $4 e.g. U.S.", "can not 3.5 % $ 4 e.g . U.S ."),
+        ("cannot 3.5% $4 e.g. U.S.", "can not 3.5 % $ 4 e.g. U.S ."),
     ],
 )
 def test_penn_treebank_tokens(text: str, tokens: str) -> None:

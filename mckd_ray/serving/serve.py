@@ -97,6 +97,8 @@ def serving(config: ServingConfig, address: Address, verbose: bool = False) -> I
         logging_level=logging.INFO if verbose else logging.ERROR,
         log_to_driver=verbose,
     )
+    # Serve tells what it starts and stops; the greeting says what matters.
+    logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.ERROR)
     try:
         serve.start(
             proxy_location="HeadOnly" if not cluster else "EveryNode",
