@@ -109,11 +109,19 @@ def _predict(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Any], None]]:
-    """A bar on standard error, and the function that moves it."""
+    """The function that moves a bar on standard error, which is there from the first move on."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    with Bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("inputs", total=None)
-        yield lambda progress: bar.update(task, completed=progress.done, total=progress.total)
+    bar = Bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    task = bar.add_task("inputs", total=None)
+
+    def move(progress: Any) -> None:
+        bar.start()
+        bar.update(task, completed=progress.done, total=progress.total)
+
+    try:
+        yield move
+    finally:
+        bar.stop()

@@ -101,12 +101,19 @@ class _Ingress:
 def application(config: ServingConfig) -> serve.Application:
     """The Serve application of a model. Raises ModelError if there is no such model."""
     model = find(config.model, config.system)
-    replicas = serve.deployment(ModelReplica, name="model").options(**_options(config.replicas, config))
-    ingress = serve.deployment(serve.ingress()(_Ingress), name="ingress").options(**_options(config.ingress, config))
     threads = max(1, int(config.replicas.cpus))
+    return assemble(ModelReplica, (model, config.batching, threads), config, model.task)
+
+
+def assemble(replica: type, arguments: Sequence[Any], config: ServingConfig, task: str) -> serve.Application:
+    """The ingress before replicas `replica(*arguments)`, which are, or act like, a `ModelReplica`."""
+    replicas: Any = serve.deployment(replica, name="model")  # type: ignore[call-overload]
+    ingress: Any = serve.deployment(serve.ingress()(_Ingress), name="ingress")
     # What only the model needs would have Serve exchange the ingress too.
     shared = config.model_copy(update={"version": "", "model": "", "system": None})
-    return ingress.bind(replicas.bind(model, config.batching, threads), shared, model.task)
+    before = replicas.options(**_options(config.replicas, config)).bind(*arguments)
+    application: serve.Application = ingress.options(**_options(config.ingress, config)).bind(before, shared, task)
+    return application
 
 
 def token(config: ServingConfig) -> str | None:
