@@ -195,7 +195,9 @@ def main() -> int:
         rough = disturbed(folder, (models[0], models[1]), PORT + 3, 4 * seconds if options.quick else seconds)
     claims.add("throughput over the baseline's, 32 clients", served[32].rate / plain[32].rate, ">=", 4, "x")
     claims.add("p50 over the baseline's, 1 client", served[1].p50 / plain[1].p50, "<=", 1.3, "x")
-    claims.add("failed requests without a disturbance", sum(len(m.failures) for m in served.values()), "<=", 0, "requests")
+    claims.add(
+        "failed requests without a disturbance", sum(len(m.failures) for m in served.values()), "<=", 0, "requests"
+    )
     claims.add("failed requests, 3 kills and an update", len(rough.failures), "<=", 0, "requests")
     claims.add("models that answered during the update", len(rough.models), ">=", 2, "models")
     for failure in rough.failures[:3]:

@@ -44,7 +44,12 @@ def _model(command: argparse.ArgumentParser) -> None:
 
 def _override(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as limits.tokens=400"
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a key, such as limits.tokens=400",
     )
 
 
@@ -82,7 +87,7 @@ def _greeting(url: str, model: str, token: bool) -> str:
     return (
         f"{model} answers at {url}\n"
         f"  try it: open {url} in a browser, or\n"
-        f"  curl {url}/v1/parse{bearer} --json '{{\"text\": \"The cat sleeps.\"}}'\n"
+        f'  curl {url}/v1/parse{bearer} --json \'{{"text": "The cat sleeps."}}\'\n'
         "  Ctrl-C stops it; SIGHUP serves what RUN holds by then."
     )
 
@@ -124,4 +129,5 @@ def _bar() -> Iterator[Callable[[Any], None]]:
     try:
         yield move
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()

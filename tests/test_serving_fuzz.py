@@ -16,7 +16,9 @@ from tests.endpoint import app_of, client_of
 from tests.test_serving_http import JSON, words_of
 
 CHECKS = [not_a_server_error, response_schema_conformance, status_code_conformance]
-ODD = st.sampled_from(["(", ")", "-LRB-", "/", "|", "+", "l/S|R|NN", "\x00", "\x85", " ", "\u3000", "\u200b", "😀", "مرحبا"])
+ODD = st.sampled_from(
+    ["(", ")", "-LRB-", "/", "|", "+", "l/S|R|NN", "\x00", "\x85", " ", "\u3000", "\u200b", "😀", "مرحبا"]
+)
 TOKENS = st.lists(st.one_of(ODD, st.text(max_size=8)), max_size=12)
 TEXTS = st.one_of(st.text(max_size=80), TOKENS.map(" ".join))
 ANYTHING = st.recursive(

@@ -74,9 +74,7 @@ def test_a_sentence_comes_back_as_a_tree_with_its_places_in_the_text(parser: Tes
 def test_an_utterance_comes_back_with_intent_and_slots(slots: TestClient) -> None:
     answer = post(slots, {"text": "play jazz now"}).json()
     assert (answer["intent"], answer["tags"]) == ("play", ["O", "B-genre", "O"])
-    assert answer["slots"] == [
-        {"label": "genre", "start": 1, "end": 2, "start_char": 5, "end_char": 9, "text": "jazz"}
-    ]
+    assert answer["slots"] == [{"label": "genre", "start": 1, "end": 2, "start_char": 5, "end_char": 9, "text": "jazz"}]
 
 
 def test_several_inputs_are_answered_in_order(parser: TestClient) -> None:
@@ -232,7 +230,9 @@ def test_a_slow_body_ends() -> None:
 
 def test_with_a_token_all_but_page_and_probes_want_it() -> None:
     with client_of(token="s3cret") as client:
-        assert {path: client.get(path).status_code for path in ("/", "/healthz", "/readyz", "/v1/model", "/metrics")} == {
+        assert {
+            path: client.get(path).status_code for path in ("/", "/healthz", "/readyz", "/v1/model", "/metrics")
+        } == {
             "/": 200,
             "/healthz": 200,
             "/readyz": 200,

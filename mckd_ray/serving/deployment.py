@@ -33,6 +33,8 @@ ONGOING = 1000
 """Calls that a replica takes at once: batches are made from what has arrived."""
 HEALTH_CHECK_S = 2.0
 """How soon a dead replica is noticed and replaced."""
+SURGE_PERCENT = 25
+"""During an update, so many more replicas (rounded up), so that the old ones go on until new ones are ready."""
 _WORDS = ("It", "rains", ".")
 
 
@@ -136,6 +138,7 @@ def _options(replicas: Replicas, config: ServingConfig) -> dict[str, Any]:
         "ray_actor_options": {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         "max_ongoing_requests": ONGOING,
         "health_check_period_s": HEALTH_CHECK_S,
+        "max_surge_percent": SURGE_PERCENT,
         "graceful_shutdown_wait_loop_s": 0.2,
         "graceful_shutdown_timeout_s": config.drain_s,
     }
