@@ -18,13 +18,17 @@ from typing import Any
 from mckd_ray.records import Example, Label, Outcome
 
 TOKENS_A_SENTENCE = (8, 12, 16, 20, 24, 28)
-_WORDS = "the small cat that she saw in an old house near its garden sleeps and a dog of theirs barks".split()
+_SENTENCE = "the small cat that she saw in an old house near its garden sleeps and a dog of theirs barks"
 
 
 def sentences() -> list[list[str]]:
     """Sentences of several lengths, the same for every system."""
-    return [[_WORDS[(start + place) % len(_WORDS)] for place in range(length)]
-            for start in range(10) for length in TOKENS_A_SENTENCE]  # fmt: skip
+    words = _SENTENCE.split()
+    return [
+        [words[(start + place) % len(words)] for place in range(length)]
+        for start in range(10)
+        for length in TOKENS_A_SENTENCE
+    ]
 
 
 def load(url: str, clients: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The endpoint against made bodies: no 5xx, no answer whose leaves differ from the tokens, none against its document."""
+"""The endpoint against made bodies: no 5xx, no answer with other leaves than the tokens, none against its document."""
 
 import json
 from collections.abc import Iterator

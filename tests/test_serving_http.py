@@ -33,8 +33,8 @@ def slots() -> Iterator[TestClient]:
 class Fixed(Backend):
     """Answers each input with the same label, after some time."""
 
-    def __init__(self, raw: str, outcome: Outcome = Outcome.OK, target: str = "", reason: str = "", wait: float = 0):
-        self.label_, self.wait = Label("", target, raw, outcome, reason=reason), wait
+    def __init__(self, raw: str, outcome: Outcome = Outcome.OK, reason: str = "", wait: float = 0) -> None:
+        self.label_, self.wait = Label("", "", raw, outcome, reason=reason), wait
 
     async def label(self, examples: Sequence[Example]) -> Labelled:
         await asyncio.sleep(self.wait)

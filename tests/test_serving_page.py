@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ WAIT_MS = 120_000
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as run:
-        # Containers lack what Chromium's sandbox needs; the page is our own.
-        with run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as chromium:
-            yield chromium
+    # Containers lack what Chromium's sandbox needs; the page is our own.
+    settings = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+    with playwright.sync_playwright() as run, run.chromium.launch(**settings) as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_a_long_sentence_is_drawn_readably(page: Any) -> None:
     assert len(boxes) == 48
     assert all(box["height"] > 10 for box in boxes)
     tops = sorted(box["y"] for box in boxes)
-    assert all(after - before > 15 for before, after in zip(tops, tops[1:], strict=False))
+    assert all(after - before > 15 for before, after in pairwise(tops))
     assert max(box["x"] + box["width"] for box in boxes) < page.viewport_size["width"]
     page.get_by_role("button", name="Root on top").click()
     assert len({round(box.bounding_box()["y"]) for box in page.locator("#drawing .word").all()}) == 1

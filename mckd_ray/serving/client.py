@@ -1,4 +1,4 @@
-"""A client of the endpoint, in a few lines:
+"""A client of the endpoint, in a few lines.
 
     from mckd_ray.serving import Client
 
