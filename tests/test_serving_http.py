@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ def slots() -> Iterator[TestClient]:
 class Fixed(Backend):
     """Answers each input with the same label, after some time."""
 
-    def __init__(self, raw: str, outcome: Outcome = Outcome.OK, reason: str = "", wait: float = 0) -> None:
-        self.label_, self.wait = Label("", "", raw, outcome, reason=reason), wait
+    def __init__(
+        self, raw: str, outcome: Outcome = Outcome.OK, target: str = "", reason: str = "", wait: float = 0
+    ) -> None:
+        self.label_, self.wait = Label("", target, raw, outcome, reason=reason), wait
 
     async def label(self, examples: Sequence[Example]) -> Labelled:
         await asyncio.sleep(self.wait)
@@ -188,6 +191,17 @@ def test_an_input_that_the_model_cannot_take_is_refused_alone_and_marked_among_o
         )
         (result,) = post(client, {"inputs": [{"text": "a"}]}).json()["results"]
     assert result == {"outcome": "failed", "reason": "900 pieces are too many"}
+
+
+def test_a_text_task_takes_text_and_answers_with_text() -> None:
+    class Translator(Fixed):
+        async def model(self) -> Model:
+            return replace(await super().model(), task="text", linearisation="plain")
+
+    with client_of("text", backend=Translator("", target="Die Katze schläft.")) as client:
+        answer = post(client, {"text": " The cat sleeps. "}).json()
+        assert (answer["output"], "tokens" in answer) == ("Die Katze schläft.", False)
+        assert post(client, {"tokens": ["The"]}).json()["error"]["message"] == "this model takes text; give `text`"
 
 
 def test_a_full_queue_says_when_to_come_again() -> None:

@@ -180,10 +180,10 @@ def make_app(backend: Backend, config: ServingConfig, task: str, gate: Mapping[s
     """The ASGI app; `gate`: the token and the hosts that `Gate` demands."""
     endpoint = Endpoint(backend, config, task, metrics)
     app = FastAPI(title="mckd_ray", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.post("/v1/parse", responses=_answers(schema.ParseOne | schema.ParseMany, 408, 413, 415, 422, 503, 504))(
+    app.post("/v1/parse", responses=_answers(schema.ParseOne | schema.ParseMany, 400, 408, 413, 415, 422, 503, 504))(
         endpoint.parse
     )
-    app.post("/v1/parse/bulk", responses=_answers(None, 415, 503))(endpoint.bulk)
+    app.post("/v1/parse/bulk", responses=_answers(None, 400, 413, 415, 503))(endpoint.bulk)
     app.get("/v1/model", responses=_answers(schema.ModelInfo, 503))(endpoint.model)
     app.get("/healthz", responses=_answers(schema.State))(endpoint.healthz)
     app.get("/readyz", responses=_answers(schema.State, 503))(endpoint.readyz)
@@ -207,7 +207,7 @@ def make_app(backend: Backend, config: ServingConfig, task: str, gate: Mapping[s
 
 def _answers(model: Any, *refusals: int) -> dict[int | str, dict[str, Any]]:
     """What an operation may answer, for the OpenAPI document."""
-    codes = (400, 401, 421, *refusals) if refusals or model is not schema.State else ()
+    codes = (401, 421, 500, *refusals)
     errors: dict[int | str, dict[str, Any]] = {code: {"model": schema.ErrorBody} for code in codes}
     return {**({200: {"model": model}} if model else {}), **errors}
 

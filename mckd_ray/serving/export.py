@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from mckd_ray import __version__
+from mckd_ray.config import DATA_SCHEME
 from mckd_ray.corpora.catalogue import CATALOGUE
 from mckd_ray.errors import StoreError
 from mckd_ray.plan.store import write_json
@@ -64,8 +65,10 @@ def _corpus(run: Path) -> dict[str, Any]:
         corpus = config["corpus"]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return {}
-    keys = ("format", "path", "labelled")
-    return {key: corpus[key] for key in keys if corpus.get(key) not in (None, "")}
+    found = {key: corpus[key] for key in ("format", "path", "labelled") if corpus.get(key) not in (None, "")}
+    if "path" in found and found["format"] != "huggingface" and not found["path"].startswith(DATA_SCHEME):
+        found["path"] = Path(found["path"]).name  # Where it lay on this machine is nobody's business.
+    return found
 
 
 def model_card(model: Model, manifest: Mapping[str, Any]) -> str:
@@ -115,7 +118,7 @@ def _from_hub(manifest: Mapping[str, Any]) -> bool:
 
 def _corpus_name(manifest: Mapping[str, Any]) -> str:
     corpus = manifest.get("corpus", {})
-    return str(corpus.get("path") or corpus.get("format") or "unknown").removeprefix("data:")
+    return str(corpus.get("path") or corpus.get("format") or "unknown").removeprefix(DATA_SCHEME)
 
 
 def _scores(manifest: Mapping[str, Any]) -> str:
@@ -145,6 +148,10 @@ def _data(manifest: Mapping[str, Any]) -> str:
 
 def _licence(manifest: Mapping[str, Any]) -> str:
     published = CATALOGUE.get(_corpus_name(manifest))
-    data = f"The corpus, {published.title}: {published.licence}." if published else "The corpus is under its own terms."
+    data = "The corpus is under its own terms."
+    if published:
+        data = f"The corpus, {published.title}: {published.licence}."
+    elif manifest.get("corpus", {}).get("format") == "builtin":
+        data = "The corpus was made by mckd_ray's own grammar."
     base = " So is the pretrained model." if _from_hub(manifest) else ""
     return f"{data}{base} The teacher's terms may restrict what its outputs may train. The code is Apache-2.0."
