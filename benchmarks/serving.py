@@ -88,8 +88,8 @@ def measured(load: "subprocess.Popen[str]") -> Measured:
     output, _ = load.communicate()
     said = json.loads(output)
     ordered = sorted(1000 * value for value in said["latencies"]) or [float("nan")]
-    cuts = [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 0.99)]
-    return Measured(len(said["latencies"]) / said["seconds"], *cuts, said["failures"], said["models"])
+    p50, p95, p99 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 0.99))
+    return Measured(len(said["latencies"]) / said["seconds"], p50, p95, p99, said["failures"], said["models"])
 
 
 @contextmanager

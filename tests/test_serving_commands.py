@@ -16,9 +16,10 @@ from mckd_ray.serving import Client
 from mckd_ray.serving.models import find
 from mckd_ray.serving.settings import TOKEN_VARIABLE
 from tests.endpoint import trained
-from tests.running import ROOT, processes_below, wait_for
+from tests.running import processes_below, wait_for
 from tests.servers import free_port
 
+ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
 SENTENCE = ["the", "cat", "sleeps"]
 TREE = "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"

@@ -254,7 +254,7 @@ def test_with_a_token_all_but_page_and_probes_want_it() -> None:
             "/metrics": 401,
         }
         for wrong in ("Bearer nope", "Basic s3cret", "Bearer", "s3cret", "Bearer s3cret\u00e9"):
-            headers = {"Authorization": wrong.encode("latin-1")}
+            headers = {b"Authorization": wrong.encode("latin-1")}
             assert client.post("/v1/parse", json={"text": "a"}, headers=headers).status_code == 401
         assert client.post("/v1/parse", json={"text": "a"}, headers={"Authorization": "Bearer s3cret"}).is_success
 

@@ -66,8 +66,8 @@ class _Options:
         if attempt >= self.attempts or (response is not None and response.status_code not in _TRANSIENT):
             return None
         asked = response.headers.get("Retry-After", "") if response is not None else ""
-        backoff = min(8.0, 0.25 * 2**attempt)
-        return max(backoff, float(asked)) * random.uniform(0.5, 1) if asked.isdecimal() else backoff * random.random()
+        least = float(asked) if asked.isdecimal() else 0.0
+        return max(least, random.random() * min(8.0, 0.25 * float(2**attempt)))
 
 
 def _payload(given: Text) -> dict[str, Any]:

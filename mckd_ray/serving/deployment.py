@@ -62,7 +62,7 @@ class ModelReplica:
 class HandleBackend(Backend):
     """The model's replicas, called through their handle. A call whose replica dies is made once more, on another."""
 
-    def __init__(self, replicas: DeploymentHandle, metrics: Metrics) -> None:
+    def __init__(self, replicas: DeploymentHandle[Any], metrics: Metrics) -> None:
         """`replicas`: the handle of the deployment of `ModelReplica`."""
         self._replicas, self._metrics = replicas, metrics
 
@@ -91,7 +91,7 @@ class HandleBackend(Backend):
 class _Ingress:
     """Takes requests: makes the app on its replica, where the token is in the environment."""
 
-    def __init__(self, replicas: DeploymentHandle, config: ServingConfig, task: str) -> None:
+    def __init__(self, replicas: DeploymentHandle[Any], config: ServingConfig, task: str) -> None:
         self._replicas, self._config, self._task = replicas, config, task
 
     def __serve_build_asgi_app__(self) -> Gate:
@@ -109,7 +109,7 @@ def application(config: ServingConfig) -> serve.Application:
 
 def assemble(replica: type, arguments: Sequence[Any], config: ServingConfig, task: str) -> serve.Application:
     """The ingress before replicas `replica(*arguments)`, which are, or act like, a `ModelReplica`."""
-    replicas: Any = serve.deployment(replica, name="model")  # type: ignore[call-overload]
+    replicas: Any = serve.deployment(replica, name="model")
     ingress: Any = serve.deployment(serve.ingress()(_Ingress), name="ingress")
     # What only the model needs would have Serve exchange the ingress too.
     shared = config.model_copy(update={"version": "", "model": "", "system": None})

@@ -109,7 +109,8 @@ def _choose(folder: Path, systems: list[str], system: str | None) -> str:
 
 def _facts(folder: Path, plan: Mapping[str, Any], system: str) -> dict[str, Any]:
     """What the run's result says of the system, if it has one yet."""
-    trained = next((step["settings"] for step in plan["steps"] if step["name"].startswith(f"train {system} ")), {})
+    named = f"train {system} "
+    trained: Mapping[str, Any] = next((s["settings"] for s in plan["steps"] if s["name"].startswith(named)), {})
     facts: dict[str, Any] = {"base_model": trained.get("student", {}).get("model", "")}
     if (folder / RESULT).is_file():
         result = _read_json(folder / RESULT)

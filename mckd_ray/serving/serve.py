@@ -111,7 +111,7 @@ def serving(config: ServingConfig, address: Address, verbose: bool = False) -> I
         if cluster:
             serve.delete(NAME)
         else:
-            serve.shutdown()
+            serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 
