@@ -79,6 +79,11 @@ def test_ten_thousand_made_bodies(clients: list[TestClient], body: bytes) -> Non
     check(clients, body)
 
 
+@schemathesis.serializer("application/x-ndjson")
+def one_line(context: Any, value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", app_of())
 
 
