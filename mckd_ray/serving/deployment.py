@@ -23,7 +23,7 @@ from mckd_ray.serving.gate import Gate
 from mckd_ray.serving.metrics import Metrics
 from mckd_ray.serving.models import Model, content_digest, find
 from mckd_ray.serving.refusals import RefusedError
-from mckd_ray.serving.settings import TOKEN_VARIABLE, Batching, Replicas, ServingConfig
+from mckd_ray.serving.settings import SURGE_PERCENT, TOKEN_VARIABLE, Batching, Replicas, ServingConfig
 
 ATTEMPTS = 2
 """How often inputs are given to a replica. An input that kills what labels it should not kill all replicas."""
@@ -33,8 +33,6 @@ ONGOING = 1000
 """Calls that a replica takes at once: batches are made from what has arrived."""
 HEALTH_CHECK_S = 2.0
 """How soon a dead replica is noticed and replaced."""
-SURGE_PERCENT = 25
-"""During an update, so many more replicas (rounded up), so that the old ones go on until new ones are ready."""
 _WORDS = ("It", "rains", ".")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import logging
+import math
 import os
 import queue
 import secrets
@@ -19,7 +20,7 @@ from mckd_ray.errors import ConfigError, MckdError, StoreError
 from mckd_ray.runner.session import connect, cores
 from mckd_ray.serving.gate import LOCAL_HOSTS
 from mckd_ray.serving.models import Model, find
-from mckd_ray.serving.settings import TOKEN_VARIABLE, ServingConfig
+from mckd_ray.serving.settings import SURGE_PERCENT, TOKEN_VARIABLE, ServingConfig
 
 NAME = "mckd"
 """Of the Serve application."""
@@ -157,9 +158,9 @@ def write_serve_config(config: ServingConfig, address: Address, path: Path) -> N
 
 
 def _cpus(config: ServingConfig) -> int:
-    """What the replicas of a local endpoint ask for at most, and one more while one is exchanged for another."""
-    wanted = sum(some.cpus * (some.most + 1) for some in (config.replicas, config.ingress))
-    return int(wanted + 1)
+    """What the replicas of a local endpoint ask for at most, those of an update included."""
+    both = (config.replicas, config.ingress)
+    return math.ceil(sum(some.cpus * (some.most + math.ceil(some.most * SURGE_PERCENT / 100)) for some in both))
 
 
 def _loopback(host: str) -> bool:

@@ -10,6 +10,8 @@ from mckd_ray.config_file import read_section
 TOKEN_VARIABLE = "MCKD_SERVE_TOKEN"  # noqa: S105  (the variable's name, not a token)
 """The environment variable with the bearer token; never part of a config."""
 
+SURGE_PERCENT = 25
+"""During an update, so many more replicas (rounded up): the old ones go on until new ones are ready."""
 EXAMPLES = {
     "constituency": (
         "The cat that I saw yesterday sleeps on the old sofa.",
