@@ -5,10 +5,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mckd_ray import __version__
+from mckd_ray import __version__, cli_serving
 from mckd_ray.errors import MckdError
 
 
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
     _evaluate_command(commands)
     _data_command(commands)
+    cli_serving.add_commands(partial(_command, commands), _print)
     return top
 
 

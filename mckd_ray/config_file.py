@@ -5,7 +5,7 @@ Every mistake becomes one sentence that names the file or key, the value, what i
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,14 +14,20 @@ from pydantic_core import ErrorDetails
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import ConfigError, nearest
 
+AnySection = TypeVar("AnySection", bound=BaseModel)
+
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """The validated config in the YAML file `path`, after `key.subkey=value` overrides. Raises ConfigError."""
-    values = _read_yaml(path)
+    config = read_section(ExperimentConfig, _read_yaml(path), overrides, str(path))
+    return config if config.name else config.model_copy(update={"name": path.stem})
+
+
+def read_section(kind: type[AnySection], values: dict[str, Any], overrides: Sequence[str], where: str) -> AnySection:
+    """`values`, after the overrides, as a section of this `kind`. Raises ConfigError, which begins with `where`."""
     for override in overrides:
         _override(values, override)
-    config = _validated(values, str(path))
-    return config if config.name else config.model_copy(update={"name": path.stem})
+    return _validated(kind, values, where)
 
 
 def changed(config: ExperimentConfig, settings: Mapping[str, Any], where: str) -> ExperimentConfig:
@@ -29,7 +35,7 @@ def changed(config: ExperimentConfig, settings: Mapping[str, Any], where: str) -
     values = config.model_dump()
     for name, value in settings.items():
         _set(values, name, value, where)
-    return _validated(values, where)
+    return _validated(ExperimentConfig, values, where)
 
 
 def setting_names(section: type[BaseModel] = ExperimentConfig) -> list[str]:
@@ -92,19 +98,19 @@ def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     values[last] = value
 
 
-def _validated(values: Mapping[str, Any], where: str) -> ExperimentConfig:
+def _validated(kind: type[AnySection], values: Mapping[str, Any], where: str) -> AnySection:
     try:
-        return ExperimentConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        raise ConfigError(f"{where}: {_explain(details[0])}{more}") from None
+        raise ConfigError(f"{where}: {_explain(details[0], kind)}{more}") from None
 
 
-def _explain(detail: ErrorDetails) -> str:
+def _explain(detail: ErrorDetails, kind: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"unknown key '{key}'.{nearest(str(detail['loc'][-1]), _keys_beside(detail['loc']))}"
+        return f"unknown key '{key}'.{nearest(str(detail['loc'][-1]), _keys_beside(detail['loc'], kind))}"
     if detail["type"] == "missing":
         return f"the key '{key}' is missing."
     value = detail["input"]
@@ -116,9 +122,8 @@ def _explain(detail: ErrorDetails) -> str:
     return f"{key}{shown}: {message}." if key else f"{message}."
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are allowed where the unknown key at `location` stands."""
-    section: type[BaseModel] = ExperimentConfig
+def _keys_beside(location: tuple[int | str, ...], section: type[BaseModel]) -> list[str]:
+    """The keys that are allowed where the unknown key at `location` in a `section` stands."""
     for part in location[:-1]:
         if field := section.model_fields.get(str(part)):  # Else it is the key of a mapping of sections.
             section = _section_in(field.annotation) or section

@@ -21,7 +21,15 @@ def data() -> Path:
     pytest.skip("the real corpora are not there: set MCKD_DATA to a folder that holds craft/, ptb/, atis/, snips/")
 
 
-LONGEST_FIRST = ("test_sweep.py", "test_undisturbed.py", "test_run.py", "test_prompting.py", "test_asking.py")
+LONGEST_FIRST = (
+    "test_sweep.py",
+    "test_undisturbed.py",
+    "test_run.py",
+    "test_serving_commands.py",
+    "test_serving.py",
+    "test_prompting.py",
+    "test_asking.py",
+)
 """The files whose tests start Ray, which take longest: several processes that begin with them end together."""
 
 

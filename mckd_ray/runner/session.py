@@ -54,11 +54,11 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
     beside = (
         labelling.actors * labelling.cpus + (teacher.replicas * teacher.cpus if asking else 0) + trials * TRIAL_CPUS
     )
-    own_cpus = None if address else _cores() + math.ceil(beside)
-    slots = max(1, int(_cores() / (resources.student.workers * resources.student.cpus)))
+    own_cpus = None if address else cores() + math.ceil(beside)
+    slots = max(1, int(cores() / (resources.student.workers * resources.student.cpus)))
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
-    _connect(
+    connect(
         address=address,
         num_cpus=own_cpus,
         resources=None if address else {TRAINING_SLOT: slots},
@@ -74,7 +74,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         ray.shutdown()
 
 
-def _connect(**settings: Any) -> None:
+def connect(**settings: Any) -> None:
     """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute."""
     for _ in range(START_ATTEMPTS):
         try:
@@ -97,7 +97,8 @@ def cluster_resources() -> dict[str, float]:
     return found
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,0 +1,147 @@
+"""What `benchmarks/serving.py` runs in processes of their own: `python benchmarks/serving_processes.py ROLE ...`.
+
+- `load URL CLIENTS SECONDS`: closed-loop clients; prints latencies and failures as JSON.
+- `baseline FOLDER PORT`: what a user would write: FastAPI, the model, one request at a time.
+- `echo FOLDER PORT`: our endpoint before a model that answers at once.
+"""
+
+import asyncio
+import json
+import math
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mckd_ray.records import Example, Label, Outcome
+
+TOKENS_A_SENTENCE = (8, 12, 16, 20, 24, 28)
+_SENTENCE = "the small cat that she saw in an old house near its garden sleeps and a dog of theirs barks"
+
+
+def sentences() -> list[list[str]]:
+    """Sentences of several lengths, the same for every system."""
+    words = _SENTENCE.split()
+    return [
+        [words[(start + place) % len(words)] for place in range(length)]
+        for start in range(10)
+        for length in TOKENS_A_SENTENCE
+    ]
+
+
+def load(url: str, clients: int, seconds: float) -> None:
+    """Ask with so many clients, each with its next request when it has the last answer."""
+    import aiohttp
+
+    latencies: list[float] = []
+    failures: list[str] = []
+    models: list[str] = []
+    bodies = [{"tokens": tokens} for tokens in sentences()]
+
+    async def client(session: aiohttp.ClientSession, number: int, end: float) -> None:
+        turn = number
+        while time.perf_counter() < end:
+            turn += 1
+            started = time.perf_counter()
+            try:
+                async with session.post(f"{url}/v1/parse", json=bodies[turn % len(bodies)]) as answer:
+                    found = await answer.json(content_type=None)
+                    if answer.status != 200:
+                        failures.append(f"{answer.status}: {found}")
+                        continue
+            except (aiohttp.ClientError, TimeoutError) as error:
+                failures.append(repr(error))
+                continue
+            latencies.append(time.perf_counter() - started)
+            if found["model"] not in models:
+                models.append(found["model"])
+
+    async def go() -> float:
+        started = time.perf_counter()
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=120)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            await asyncio.gather(*(client(session, number, started + seconds) for number in range(clients)))
+        return time.perf_counter() - started
+
+    took = asyncio.run(go())
+    print(json.dumps({"latencies": latencies, "failures": failures, "models": models, "seconds": took}))
+
+
+def baseline(folder: str, port: int) -> None:
+    """The same student behind FastAPI, with one thread, one request at a time."""
+    import uvicorn
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    from mckd_ray import student
+
+    student.use_threads(1)
+    labeller = student.load(Path(folder))
+    app, turn = FastAPI(), threading.Lock()
+
+    class Body(BaseModel):
+        tokens: list[str]
+
+    @app.post("/v1/parse")
+    def parse(body: Body) -> dict[str, Any]:
+        with turn:
+            (label,) = labeller.label([Example("", tuple(body.tokens))])
+        return {"model": "baseline", "output": label.target, "outcome": label.outcome.value}
+
+    labeller.label([Example("", ("warm", "up"))])
+    uvicorn.run(app, port=port, log_level="warning")
+
+
+class Echo:
+    """Acts like a `ModelReplica` whose model takes no time."""
+
+    def __init__(self, folder: str) -> None:
+        from mckd_ray.serving.models import find
+
+        self._model = find(folder)
+
+    async def label(self, examples: Sequence[Example]) -> Any:
+        """A flat tree for each example."""
+        from mckd_ray.serving.backend import Labelled
+
+        trees = (" ".join(f"(X {token})" for token in example.tokens) for example in examples)
+        return Labelled([Label("", f"(S {tree})", "", Outcome.OK, math.nan) for tree in trees], self._model)
+
+    async def model(self) -> Any:
+        """The model whose name it bears."""
+        return self._model
+
+
+def echo(folder: str, port: int) -> None:
+    """Serve `Echo` until the process is told to stop."""
+    import signal
+
+    from ray import serve
+
+    from mckd_ray.serving.deployment import assemble
+    from mckd_ray.serving.serve import NAME, Address, serving
+    from mckd_ray.serving.settings import ServingConfig
+
+    config = ServingConfig(model=folder, access_log="/dev/null")
+    with serving(config, Address("127.0.0.1", port)):
+        serve.run(assemble(Echo, (folder,), config, "constituency"), name=NAME, route_prefix="/")
+        print("ready", flush=True)
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+def main() -> None:
+    """Run the role that the command line names."""
+    role, *arguments = sys.argv[1:]
+    if role == "load":
+        load(arguments[0], int(arguments[1]), float(arguments[2]))
+    elif role == "baseline":
+        baseline(arguments[0], int(arguments[1]))
+    elif role == "echo":
+        echo(arguments[0], int(arguments[1]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The commands that put a trained model to use: `mckd serve`, `mckd export`, `mckd predict`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+RUN = "a run's folder, the folder or digest of a `train` step, or a folder that `mckd export` wrote"
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+Show = Callable[[argparse.Namespace, Any, Callable[[], Any]], None]
+
+
+def add_commands(add: Add, show: Show) -> None:
+    """Add them by `add(name, function, summary)`; they print by `show(options, data, draw)`."""
+    serve = add("serve", _serve, "serve a model over HTTP, with a page to try it, until Ctrl-C")
+    _model(serve)
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8000, help="the port to listen on (default: 8000)")
+    serve.add_argument("--replicas", metavar="N", help="copies of the model: 2, or 1-4 to start more under load")
+    serve.add_argument("--insecure", action="store_true", help="let others call it without a token")
+    serve.add_argument("--export", type=Path, metavar="FILE", help="write what `serve deploy` takes, and serve nothing")
+    _override(serve)
+    serve.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    export = add("export", _export, "copy a model into a folder that needs no store, with a model card")
+    _model(export)
+    export.add_argument("folder", type=Path, metavar="DIR", help="the new folder")
+    predict = add("predict", _predict, "annotate a file of inputs through Ray, or what is left of it")
+    _model(predict)
+    predict.add_argument("--input", type=Path, required=True, help="JSONL with `text` or `tokens`, and `id` if wanted")
+    predict.add_argument("--output", type=Path, required=True, help="JSONL to write: a result for each input, in order")
+    predict.add_argument("--actors", type=int, default=1, metavar="N", help="copies of the model (default: 1)")
+    _override(predict)
+    predict.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    for command in (serve, export, predict):
+        command.set_defaults(show=show)
+
+
+def _model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", metavar="RUN", help=RUN)
+    command.add_argument("--system", help="of a run's folder: which final student (default: MCKD's of the last stage)")
+
+
+def _override(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a key, such as limits.tokens=400",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from mckd_ray.serving.serve import Address, secured, serve_model, write_serve_config
+    from mckd_ray.serving.settings import read_settings
+
+    address = Address(options.host, options.port)
+    overrides = [*_replicas(options.replicas), *options.override]
+    config = secured(read_settings(options.run, options.system, overrides), address, options.insecure)
+    if options.export:
+        write_serve_config(config, address, options.export)
+        options.show(options, {"file": str(options.export)}, lambda: f"serve deploy {options.export}")
+        return 0
+
+    def tell(model: Any) -> None:
+        facts = {"url": address.url, "model": model.id, "token": config.token}
+        options.show(options, facts, lambda: _greeting(address.url, model.id, config.token))
+        sys.stdout.flush()
+
+    serve_model(config, address, tell, options.verbose)
+    return 0
+
+
+def _replicas(text: str | None) -> list[str]:
+    """Overrides for `--replicas N` or `--replicas LEAST-MOST`."""
+    if text is None:
+        return []
+    least, _, most = text.partition("-")
+    return [f"replicas.least={least}", f"replicas.most={most or least}"]
+
+
+def _greeting(url: str, model: str, token: bool) -> str:
+    bearer = ' -H "Authorization: Bearer $MCKD_SERVE_TOKEN"' if token else ""
+    return (
+        f"{model} answers at {url}\n"
+        f"  try it: open {url} in a browser, or\n"
+        f'  curl {url}/v1/parse{bearer} --json \'{{"text": "The cat sleeps."}}\'\n'
+        "  Ctrl-C stops it; SIGHUP serves what RUN holds by then."
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from mckd_ray.serving.export import export
+
+    model = export(options.run, options.folder, options.system)
+    options.show(options, {"folder": str(options.folder), "model": model.id}, lambda: f"{model.id}: {options.folder}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from mckd_ray.serving.predict import predict
+    from mckd_ray.serving.settings import read_settings
+
+    overrides = [f"replicas.least={options.actors}", f"replicas.most={options.actors}", *options.override]
+    config = read_settings(options.run, options.system, overrides)
+    with _bar() as watch:
+        facts = predict(config, options.input, options.output, watch, options.verbose)
+    options.show(options, facts, lambda: f"{facts['rows']} inputs: {options.output}  {facts['outcomes']}")
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Any], None]]:
+    """The function that moves a bar on standard error, which is there from the first move on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    task = bar.add_task("inputs", total=None)
+
+    def move(progress: Any) -> None:
+        bar.start()
+        bar.update(task, completed=progress.done, total=progress.total)
+
+    try:
+        yield move
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -1,0 +1,103 @@
+"""`mckd predict`: annotate a file through labelling actors; what a killed attempt has done is not done again."""
+
+import json
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mckd_ray.config import LabellingResources, ResourcesConfig
+from mckd_ray.errors import DataError, StoreError
+from mckd_ray.plan.identity import digest_of
+from mckd_ray.plan.store import write_json
+from mckd_ray.records import Label
+from mckd_ray.runner.labelling import StudentLabeller, label_in_pool, start_pool
+from mckd_ray.runner.progress import INTERVAL_S, Progress, read_progress
+from mckd_ray.runner.session import session
+from mckd_ray.serving.annotations import result_json
+from mckd_ray.serving.inputs import Asked, InputReader
+from mckd_ray.serving.models import Model, find
+from mckd_ray.serving.refusals import RefusedError
+from mckd_ray.serving.settings import ServingConfig
+
+IDENTITY = "identity.json"
+Watch = Callable[[Progress], None]
+
+
+def predict(config: ServingConfig, source: Path, output: Path, watch: Watch, verbose: bool = False) -> dict[str, Any]:
+    """Write a result for each line of `source` into `output`, in order; returns counts.
+
+    Answers are kept in `OUTPUT.parts` as they come; the same command goes on from there, and removes it at its end.
+    Raises ModelError, DataError for an input that can't be read, StoreError if the output can't be written.
+    """
+    model = find(config.model, config.system)
+    asked = list(read_inputs(source, InputReader(model.task, config.limits)))
+    parts = output.with_name(f"{output.name}.parts")
+    _prepare(parts, digest_of([model.digest, [[*one.example.tokens, one.example.text] for one in asked]]))
+    replicas = config.replicas
+    resources = LabellingResources(actors=replicas.most, cpus=replicas.cpus, gpus=replicas.gpus)
+    with session(ResourcesConfig(labelling=resources), verbose=verbose), _watching(parts, watch):
+        examples = [one.example for one in asked]
+        student = StudentLabeller(model.folder, config.generation)
+        labels, _ = label_in_pool(start_pool(resources), student, examples, model.id, parts, resources.chunk)
+    outcomes = _write(output, asked, labels, model)
+    shutil.rmtree(parts)
+    return {"model": model.id, "rows": len(asked), "outcomes": dict(outcomes), "output": str(output)}
+
+
+def read_inputs(source: Path, reader: InputReader) -> Iterator[Asked]:
+    """The inputs of a file with a JSON object a line; blank lines are none. Raises DataError with file and line."""
+    try:
+        with source.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield reader.line(line, number)
+    except OSError as error:
+        raise DataError(f"{source}: can't be read ({error.strerror}).") from error
+    except RefusedError as refused:
+        raise DataError(f"{source}, {refused.field}: {refused.message}.") from None
+
+
+def _prepare(parts: Path, identity: str) -> None:
+    """Make the folder of what is done; what another model, or other inputs, left there goes."""
+    marker = parts / IDENTITY
+    try:
+        if parts.exists() and (not marker.exists() or json.loads(marker.read_text("utf-8")) != identity):
+            shutil.rmtree(parts)
+        write_json(marker, identity)
+    except OSError as error:
+        raise StoreError(f"{parts}: can't be written ({error.strerror}); name another --output.") from error
+
+
+def _write(output: Path, asked: Sequence[Asked], labels: Sequence[Label], model: Model) -> Counter[str]:
+    outcomes: Counter[str] = Counter()
+    fresh = output.with_name(f".{output.name}.new")
+    with fresh.open("w", encoding="utf-8") as stream:
+        for one, label in zip(asked, labels, strict=True):
+            result = result_json(one, label, model.task, model.linearisation)
+            stream.write(f'{{"line": {one.example.id}, {result[1:]}\n')
+            outcomes[label.outcome.value] += 1
+    fresh.replace(output)
+    return outcomes
+
+
+@contextmanager
+def _watching(parts: Path, watch: Watch) -> Iterator[None]:
+    """Call `watch` with the progress, twice a second."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(INTERVAL_S):
+            if (progress := read_progress(parts)) is not None:
+                watch(progress)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
