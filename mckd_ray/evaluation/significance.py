@@ -1,6 +1,7 @@
 """Whether two systems differ: a paired test and a confidence interval over the same inputs."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,16 @@ def paired_test(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Paired
         return PairedTest(mean, mean, mean, 1.0)
     low, high = _interval(differences, seed)
     return PairedTest(mean, low, high, _p_value(differences, seed))
+
+
+def paired_test_over_seeds(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) -> PairedTest:
+    """Compare systems `a` and `b`, each trained with some seeds: each seed's values by input, over the same inputs.
+
+    An input's values are averaged over the seeds first, so the test speaks of these trained models on new inputs.
+    """
+    keys = list(a[0])
+    before, after = ([statistics.fmean(values[key] for values in seeds) for key in keys] for seeds in (a, b))
+    return paired_test(before, after)
 
 
 def _p_value(differences: npt.NDArray[np.float64], seed: int) -> float:

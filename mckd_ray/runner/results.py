@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mckd_ray.config import ExperimentConfig
-from mckd_ray.evaluation.significance import paired_test
+from mckd_ray.evaluation.significance import paired_test_over_seeds
 from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report
@@ -83,10 +83,7 @@ def _spread(scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def _compare(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The gain on the same inputs, each input's value averaged over the seeds, with a paired permutation test."""
-    keys = list(ours[0]["values"])
-    before, after = ([statistics.fmean(one["values"][key] for one in some) for key in keys] for some in (theirs, ours))
-    test = paired_test(before, after)
+    test = paired_test_over_seeds([one["values"] for one in theirs], [one["values"] for one in ours])
     return {"difference": test.difference, "low": test.low, "high": test.high, "p_value": test.p_value}
 
 

@@ -20,7 +20,8 @@ Tell = Callable[[int, str], None]
 def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
 
-    Returns optimiser steps, loss and times (seconds since the epoch). Raises what `StudentKind.trainer` does.
+    Returns optimiser steps, loss, the learning curve (`losses`: pairs of a step and the mean loss since the last pair)
+    and times (seconds since the epoch). Raises what `StudentKind.trainer` does.
     """
     started = time.time()
     kind = student.kind(job.student.kind)
@@ -35,7 +36,8 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     times = {"training_started": started, "training_ended": time.time()}
-    return {"optimiser_steps": result.global_step, "loss": result.training_loss, **times}
+    losses = [[entry["step"], round(entry["loss"], 5)] for entry in trainer.state.log_history if "loss" in entry]
+    return {"optimiser_steps": result.global_step, "loss": result.training_loss, "losses": losses, **times}
 
 
 def last_checkpoint(work: Path) -> str | None:

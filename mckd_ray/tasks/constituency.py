@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from mckd_ray.errors import DataError
 from mckd_ray.records import Example
-from mckd_ray.tasks.base import Counts, Linearisation, TagScheme, Task
+from mckd_ray.tasks.base import Counts, Errors, Linearisation, TagScheme, Task
 from mckd_ray.tasks.bracket_scores import evalb_counts, unlabelled_counts
 from mckd_ray.tasks.brackets import LabelledWordsLinearisation, WordsLinearisation
 from mckd_ray.tasks.rows import read_id, read_text, read_words
+from mckd_ray.tasks.tree_errors import tree_errors
 from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.tree_tags import TagsLinearisation, TreeTags
 from mckd_ray.tasks.trees import Tree, check_labels, check_leaves, read_tree, strip_root
@@ -98,6 +99,10 @@ class Constituency(Task):
     def example_value(self, counts: Counts) -> float:
         """The sentence's unlabelled F1, 0 to 100."""
         return 100.0 * counts["unlabelled_f1"]
+
+    def errors(self, gold: str, predicted: str | None, example: Example) -> Errors:
+        """Constituents with a wrong label, attachment or boundary, missed or invented (see `tree_errors.py`)."""
+        return tree_errors(read_tree(gold), None if predicted is None else strip_root(read_tree(predicted)))
 
 
 def _canonical(tree: Tree, example: Example) -> str:
