@@ -73,7 +73,7 @@ class Semantic(Task):
         return sentence_f1(counts)
 
     def errors(self, gold: str, predicted: str | None, example: Example) -> Errors:
-        """Slots missed, invented, of a wrong type or with a wrong boundary, and wrong intents (see `slot_errors.py`)."""
+        """Slots missed, invented, of a wrong type or boundary, and wrong intents (see `slot_errors.py`)."""
         return slot_errors(read_annotation(gold), None if predicted is None else read_annotation(predicted))
 
     def breakdown(self, total: Counts) -> dict[str, dict[str, float]]:

@@ -1,7 +1,7 @@
 """The errors of an intent and slots by kind: missed, invented, wrong type, boundary, intent.
 
-Each chunk of the answer is paired with at most one of gold, by the first rule that fits: same tokens; same slot and some
-tokens in common; some tokens in common. What is left over was invented, or missed.
+Each chunk of the answer is paired with at most one of gold, by the first rule that fits: same tokens; same slot and
+some tokens in common; some tokens in common. What is left over was invented, or missed.
 """
 
 from collections import Counter

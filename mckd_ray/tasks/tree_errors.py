@@ -1,7 +1,7 @@
 """The errors of a constituency tree by kind: label, attachment, span too long or short, missed, invented.
 
-Each constituent of the answer is paired with at most one of gold, by the first rule that fits: same span and label; same
-span; same label and one same boundary. What is left over was invented, or missed.
+Each constituent of the answer is paired with at most one of gold, by the first rule that fits: same span and label;
+same span; same label and one same boundary. What is left over was invented, or missed.
 """
 
 from collections import Counter

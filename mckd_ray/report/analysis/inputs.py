@@ -100,6 +100,6 @@ def reliability(tables: Sequence[Mapping[str, Label]], values: Sequence[Mapping[
 
 
 def calibration_error(bins: Sequence[ConfidenceBin]) -> float:
-    """The expected calibration error, 0 to 1: the mean distance of confidence and score, weighted by the bins' sizes."""
+    """The expected calibration error, 0 to 1: the mean distance of confidence and score, weighted by size."""
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.confidence - one.score) for one in bins) / total if total else 0.0

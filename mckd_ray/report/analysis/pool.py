@@ -1,7 +1,7 @@
 """The pool's label tables: how good they are by stage and partition, and what students keep of what they were taught.
 
-A student's label is `own` where it was trained on that input, `cross` where it was not: the paper's reason for MCKD is that
-students memorise wrong pseudolabels for inputs they saw, and do better on those they did not (section 5).
+A student's label is `own` where it was trained on that input, `cross` where it was not. The paper's reason for MCKD is
+that students memorise wrong pseudolabels of inputs that they saw, and do better on those that they did not.
 """
 
 from collections.abc import Mapping

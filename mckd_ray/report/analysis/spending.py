@@ -6,6 +6,9 @@ from typing import Any
 
 from mckd_ray.report.analysis.run import Run
 
+LONGEST_PAUSE = 60.0
+"""Idle seconds up to here are no interruption."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -20,7 +23,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Timeline:
-    """All steps that have happened, in the order in which they started, and where idle time was cut out."""
+    """All steps that have happened, in the order in which they started, and where long idle times were cut out."""
 
     spans: tuple[Span, ...]
     cuts: tuple[float, ...]
@@ -53,16 +56,17 @@ def timeline(run: Run) -> Timeline:
     reused = {step["digest"] for step in (run.result or {}).get("steps", ()) if step["reused"]}
     done = sorted(run.records.values(), key=lambda record: (record.started, record.ended))
     spans, cuts = [], []
-    shift, until = 0.0, done[0].started if done else 0.0
+    idle, until = 0.0, done[0].started if done else 0.0
     origin = until
     for record in done:
         if record.started > until:
-            shift += record.started - until
-            cuts.append(until - origin - shift + (record.started - until))
+            if record.started - until > LONGEST_PAUSE:
+                cuts.append(until - origin - idle)
+            idle += record.started - until
         until = max(until, record.ended)
-        start = record.started - origin - shift
+        start = record.started - origin - idle
         spans.append(Span(record.name, record.kind, start, start + record.seconds, record.digest in reused))
-    return Timeline(tuple(spans), tuple(cuts), until - origin - shift)
+    return Timeline(tuple(spans), tuple(cuts), until - origin - idle)
 
 
 def cost_by_kind(line: Timeline) -> list[KindCost]:
