@@ -10,6 +10,7 @@ from typing import Any
 
 from mckd_ray import __version__
 from mckd_ray.errors import MckdError
+from mckd_ray.report.commands import add_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
     _evaluate_command(commands)
     _data_command(commands)
+    add_commands(commands, _command, _print, _count)
     return top
 
 

@@ -88,8 +88,8 @@ def _fit(study: Study) -> Plot:
     return Plot(
         title,
         "How far a stage's labels say the same as the labels that its students were trained on: clean ones have a "
-        "score of 100 against gold, noisy ones less. A student that learns the pattern and not the noise agrees with clean "
-        f"pseudolabels and departs from noisy ones.{some}",
+        "score of 100 against gold, noisy ones less. A student that learns the pattern and not the noise agrees with "
+        f"clean pseudolabels and departs from noisy ones.{some}",
         plots.fit_plot(study.pool.fit),
         ("stage", "origin", "pseudolabels", "agreement", "inputs"),
         rows,
@@ -108,7 +108,7 @@ def _by_teacher(study: Study) -> Plot:
     return Plot(
         title,
         "Gain over the teacher, by tenths of the inputs from those where the teacher is worst; bars: 95% intervals. "
-        "Where the teacher did badly by chance anyone else does better, so compare the lines with one another, not with 0.",
+        "Where the teacher did badly by chance anyone does better: compare the lines with one another, not with 0.",
         plots.gain_plot(study.by_teacher),
         ("system", "teacher", "gain", "95%", "inputs"),
         rows,

@@ -1,5 +1,6 @@
 """The plan as a drawn graph: rows of steps that can run at the same time, from top to bottom; and as Mermaid."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -11,6 +12,8 @@ MOST_DRAWN = 60
 """A larger plan is drawn for the first seed only."""
 _WIDTH, _HEIGHT, _LEFT, _ROW = 168, 30, 14, 64
 _SWEEPS = 4
+_LETTERS = 29
+_SEED = re.compile(r" seed \d+$")
 _EVERYWHERE = ("corpus", "gold")
 """Nearly all steps read these, so they are not drawn."""
 
@@ -75,10 +78,12 @@ def plan_svg(run: Run, states: Mapping[str, str]) -> Markup:
     ]
     parts.append(Markup("<title>{}</title>").format(f"The plan of {run.name}"))
     steps = [step for row in rows for step in row]
-    parts += [
-        _line(corners[key], corners[step.key]) for step in steps for key in step.inputs.values() if key in corners
-    ]
-    parts += [_box(step, *corners[step.key], states[step.key]) for step in steps]
+    lines = [(corners[key], corners[step.key]) for step in steps for key in step.inputs.values() if key in corners]
+    parts += [_line(*line) for line in lines]
+    one_seed = len(run.config["plan"]["seeds"]) == 1
+    for step in steps:
+        name = _SEED.sub("", step.name) if one_seed else step.name
+        parts.append(_box(step, name, *corners[step.key], states[step.key]))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
@@ -86,12 +91,13 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> Markup:
     (x0, y0), (x1, y1) = start, end
     x0, y0, x1 = x0 + _WIDTH / 2, y0 + _HEIGHT, x1 + _WIDTH / 2
     bend = (y1 - y0) / 2
-    path = Markup('<path class="edge" d="M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}"/>')
-    return path.format(x0, y0, x0, y0 + bend, x1, y1 - bend, x1, y1)
+    kind = "edge" if y1 - y0 < _ROW else "edge far"
+    path = Markup('<path class="{}" d="M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}"/>')
+    return path.format(kind, x0, y0, x0, y0 + bend, x1, y1 - bend, x1, y1)
 
 
-def _box(step: PlannedStep, x: float, y: float, state: str) -> Markup:
-    name = step.name if len(step.name) <= 29 else f"{step.name[:28]}…"
+def _box(step: PlannedStep, name: str, x: float, y: float, state: str) -> Markup:
+    name = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
     box = Markup(
         '<g class="step {}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{}" height="{}" rx="6" '
         'style="--shade:var(--{})"/><text x="{:.1f}" y="{:.1f}">{}</text></g>'
