@@ -31,9 +31,10 @@ def compare(first: Run, second: Run) -> dict[str, Any]:
             f"{second.name} of {', '.join(theirs) or 'no system'}; compare runs that share a system."
         )
     _check_inputs(first, second, split)
+    names = [first.name, second.name] if first.name != second.name else [str(first.folder), str(second.folder)]
     return {
-        "first": first.name,
-        "second": second.name,
+        "first": names[0],
+        "second": names[1],
         "split": split,
         "metric": metric,
         "tested": first.task.per_example,
