@@ -172,14 +172,13 @@ def test_spans_that_are_no_slots_name_their_words(tmp_path: Path, start: int, en
 @pytest.mark.parametrize("task", TARGETS)
 def test_argilla_reads_its_files(tmp_path: Path, task: str) -> None:
     models = pytest.importorskip("argilla._models", reason="argilla is no dependency; install it to check its format")
-    from argilla.records._io._json import JsonIO
-
+    reader = pytest.importorskip("argilla.records._io._json").JsonIO
     records, settings = write_review(selection(task), "argilla", tmp_path / "review.json")
     # What `Settings.from_json` does before it looks for a server.
     read = json.loads(settings.read_text())
     questions = {models.QuestionModel(**question).name for question in read["questions"]}
     assert [models.FieldModel(**field).name for field in read["fields"]] == ["text"]
-    first, second = JsonIO._records_from_json(records)
+    first, second = reader._records_from_json(records)
     assert first.fields["text"] == EXAMPLES[task].source
     assert {suggestion.question_name for suggestion in first.suggestions} == questions
     assert list(second.suggestions) == []

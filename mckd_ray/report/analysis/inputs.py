@@ -94,7 +94,7 @@ def reliability(tables: Sequence[Mapping[str, Label]], values: Sequence[Mapping[
     if not pairs:
         return []
     return [
-        ConfidenceBin(*(float(mean) for mean in part.mean(axis=0)), len(part))
+        ConfidenceBin(float(part[:, 0].mean()), float(part[:, 1].mean()), len(part))
         for part in np.array_split(np.asarray(pairs), min(CONFIDENCES, len(pairs)))
     ]
 

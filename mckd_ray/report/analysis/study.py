@@ -39,9 +39,10 @@ class Study:
 
     @cached_property
     def distilled(self) -> System | None:
-        """The best of the systems with two stages or more."""
-        chains = {name: system for name, system in self.systems.items() if system.chain is not None}
-        return best_of(chains, self.metric) if chains else None
+        """The best system with two stages or more: of MCKD itself, where it was run, else of its ablations."""
+        staged = {name: system for name, system in self.systems.items() if system.chain is not None}
+        own = {name: system for name, system in staged.items() if name.startswith("mckd")}
+        return best_of(own or staged, self.metric) if staged else None
 
     @cached_property
     def featured(self) -> list[System]:

@@ -27,7 +27,7 @@ def answer(study: Study) -> Answer | None:
     distilled = study.distilled
     if distilled is not None and distilled is not best:
         over = [_over(study.gains[distilled.name, other]) for other in ("kd", "teacher") if other in study.systems]
-        leads.append(f"{distilled.name} is the best system with stages: {', '.join(over)}.")
+        leads.append(f"{distilled.name}, the best of the method's own stages, is {', '.join(over)}.")
     facts = teacher_cost(study.run)
     money = facts["all_rows"]["money"] if facts else None
     paid = "" if money is None else f", and {money:.2f} for the teacher's answers"

@@ -64,7 +64,8 @@ def _top(node: _Placed, height: float) -> float:
 
 
 def _lines(node: _Placed, height: float) -> list[Markup]:
-    line = Markup('<path class="{}" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>')
+    # Down, across, down: branches of a projective tree never cross then, however long they are.
+    line = Markup('<path class="{}" d="M{:.1f} {:.1f}v5H{:.1f}V{:.1f}"/>')
     y = _top(node, height) + 4
     return [
         line.format("branch wrong" if child.wrong else "branch", node.x, y, child.x, _top(child, height) - 11)
