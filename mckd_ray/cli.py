@@ -11,6 +11,7 @@ from typing import Any
 
 from mckd_ray import __version__, cli_serving
 from mckd_ray.errors import MckdError
+from mckd_ray.report.commands import add_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
     _evaluate_command(commands)
     _data_command(commands)
+    add_commands(commands, _command, _print, _count)
     cli_serving.add_commands(partial(_command, commands), _print)
     return top
 

@@ -72,6 +72,23 @@ def test_status_is_read_from_the_store(finished: Experiment) -> None:
     assert {step["state"] for step in now["steps"]} == {"done"}
 
 
+def test_a_training_step_keeps_its_learning_curve(finished: Experiment) -> None:
+    curves = [record["facts"]["losses"] for record in finished.records().values() if record["kind"] == "train"]
+    for curve in curves:
+        steps = [step for step, _ in curve]
+        assert steps == sorted(set(steps))
+        assert curve[-1][1] < curve[0][1], "students learn"
+
+
+def test_the_report_of_a_run(finished: Experiment) -> None:
+    from mckd_ray.cli import main
+
+    folder = finished.folder / "runs" / "tiny"
+    assert main(["report", str(folder)]) == 0
+    score = finished.result()["systems"]["kd"]["unlabelled_f1"]["mean"]
+    assert f"{score:.1f}" in (folder / "report.html").read_text()
+
+
 def test_a_failed_step_is_named_and_what_does_not_need_it_is_done(tmp_path: Path) -> None:
     """A teacher that has no labels for any input: its students cannot train, but the base student is scored."""
     (tmp_path / "labels.jsonl").write_text(json.dumps({"id": "nobody", "tree": "(X (X a))"}) + "\n")

@@ -99,3 +99,13 @@ class Graph:
             }
             for step in self.steps
         ]
+
+    def scored_as_data(self) -> list[dict[str, Any]]:
+        """A row a score of a system: which step measured it."""
+        return [
+            {"system": one.system, "seed": one.seed, "split": one.split, "key": one.step.key} for one in self.scored
+        ]
+
+    def quality_as_data(self) -> dict[str, str]:
+        """The key of the step that measured each of the pool's label tables, by the table's name."""
+        return {name: step.key for name, step in self.quality.items()}

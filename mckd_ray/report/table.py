@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mckd_ray.report.preview import labelling_notes
+from mckd_ray.report.wording import duration, p_value
 
 PROBLEMS_NAMED = 5
 
@@ -45,7 +46,7 @@ def _systems(result: Mapping[str, Any]) -> Table:
     for name, system in result["systems"].items():
         label = f"{name} (simulated)" if name == "teacher" and result["teacher"] == "simulated" else name
         gains = (_gain(system["gain_over"].get(other)) for other in ("teacher", "kd"))
-        table.add_row(label, _score(system[primary]), f"{system['coverage']:.1%}", *gains, _time(system["seconds"]))
+        table.add_row(label, _score(system[primary]), f"{system['coverage']:.1%}", *gains, duration(system["seconds"]))
     return table
 
 
@@ -67,18 +68,12 @@ def _score(score: Mapping[str, Any]) -> str:
 def _gain(gain: Mapping[str, float] | None) -> str:
     if gain is None:
         return ""
-    p = gain["p_value"]
-    return f"{gain['difference']:+.1f} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+    return f"{gain['difference']:+.1f} ({p_value(gain['p_value'])})"
 
 
 def _stopping(chain: str, found: Mapping[str, Any]) -> str:
     scores = ", ".join(f"{name} {score:.1f}" for name, score in found["scores"].items())
     return f"The labelled budget chooses {found['stages']} stages for {chain}: {scores} on it."
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _steps(result: Mapping[str, Any]) -> str:
@@ -88,4 +83,4 @@ def _steps(result: Mapping[str, Any]) -> str:
     if not fresh:
         return f"All {reused} steps were reused."
     span = max(step["started"] + step["seconds"] for step in fresh) - min(step["started"] for step in fresh)
-    return f"{len(fresh)} steps run in {_time(span)}, {reused} reused."
+    return f"{len(fresh)} steps run in {duration(span)}, {reused} reused."

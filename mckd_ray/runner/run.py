@@ -38,6 +38,16 @@ def run_folder(config: ExperimentConfig) -> Path:
     return Path(config.store.root) / config.name
 
 
+def plan_as_data(graph: Graph, store: Store) -> dict[str, Any]:
+    """What plan.json holds: all that whoever looks from outside needs, to find their way in the store."""
+    return {
+        "store": str(store.root),
+        "steps": graph.as_data(),
+        "scored": graph.scored_as_data(),
+        "quality": graph.quality_as_data(),
+    }
+
+
 def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool = False) -> dict[str, Any]:
     """Run `config` and return its result, which is also in result.json of the run's folder.
 
@@ -48,7 +58,7 @@ def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool =
     folder = run_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.yaml")
-    write_json(folder / PLAN, {"store": str(store.root), "steps": graph.as_data()})
+    write_json(folder / PLAN, plan_as_data(graph, store))
     reports = do_steps(config, graph.steps, store, lambda now: watch(View(config, graph, store, now)), verbose)
     result = result_of(config, graph, store, reports)
     write_json(folder / RESULT, result)

@@ -21,8 +21,9 @@ Tell = Callable[[int, str], None]
 def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
 
-    Returns optimiser steps, loss, the share of real tokens (the rest is padding), and times (seconds since the epoch).
-    Raises what `StudentKind.trainer` does.
+    Returns optimiser steps, loss, the learning curve (`losses`: pairs of a step and the mean loss since the last pair),
+    the share of real tokens (the rest is padding), and times (seconds since the epoch). Raises what
+    `StudentKind.trainer` does.
     """
     started = time.time()
     kind = student.kind(job.student.kind)
@@ -38,8 +39,9 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     times = {"training_started": started, "training_ended": time.time()}
+    losses = [[entry["step"], round(entry["loss"], 5)] for entry in trainer.state.log_history if "loss" in entry]
     counts = {"optimiser_steps": result.global_step, "real_tokens": round(trainer.real_tokens, 4)}
-    return {**counts, "loss": result.training_loss, **times}
+    return {**counts, "loss": result.training_loss, "losses": losses, **times}
 
 
 def last_checkpoint(work: Path) -> str | None:

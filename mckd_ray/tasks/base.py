@@ -117,6 +117,23 @@ class TagScheme(ABC):
         """
 
 
+Pairs = Mapping[tuple[str, str], int]
+"""How often each pair of a name in gold and a name in the answer stands for the same part of an input."""
+NOTHING = "–"
+"""The name in a pair where one of the two has no such part."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What is wrong with an answer. `kinds`: how many errors there are of each kind; all kinds of a task, always.
+
+    `confusion`: by what is named (labels, slots, intents), which name stands where gold has which; right ones too.
+    """
+
+    kinds: Mapping[str, int]
+    confusion: Mapping[str, Pairs]
+
+
 class Task(ABC):
     """A sequence generation task. A target is always the task's canonical string of an annotation."""
 
@@ -159,6 +176,14 @@ class Task(ABC):
     def breakdown(self, total: Counts) -> dict[str, dict[str, float]]:
         """Scores of parts of the annotation, such as each slot, from the same sum; empty where the task has none."""
         return {}
+
+    def errors(self, gold: str, predicted: str | None, example: Example) -> Errors:
+        """The errors of one answer by kind. `predicted` is None where there is no usable answer.
+
+        Here, where a task does not say what its parts are: there is none, or it differs.
+        """
+        differs = predicted is not None and predicted != gold
+        return Errors({"no answer": int(predicted is None), "differs": int(differs)}, {})
 
     def agreement(self, candidates: Sequence[str], example: Example) -> list[float]:
         """For each candidate, how many of the others agree with it: the sum of its scores (0 to 1) against them."""

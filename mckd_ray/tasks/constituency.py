@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 from mckd_ray.errors import DataError
 from mckd_ray.records import Example
-from mckd_ray.tasks.base import Counts, Linearisation, TagScheme, Task
+from mckd_ray.tasks.base import Counts, Errors, Linearisation, TagScheme, Task
 from mckd_ray.tasks.bracket_scores import evalb_counts, unlabelled_counts
 from mckd_ray.tasks.brackets import LabelledWordsLinearisation, WordsLinearisation
 from mckd_ray.tasks.majority import majority_tree
 from mckd_ray.tasks.rows import read_id, read_text, read_words
+from mckd_ray.tasks.tree_errors import tree_errors
 from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.tree_tags import TagsLinearisation, TreeTags
 from mckd_ray.tasks.trees import Tree, check_labels, check_leaves, read_tree, strip_root
@@ -103,6 +104,10 @@ class Constituency(Task):
     def combined(self, candidates: Sequence[str], example: Example) -> str:
         """The tree of the spans that most of the candidates have: that of highest expected span agreement."""
         return str(majority_tree([read_tree(candidate) for candidate in candidates]))
+
+    def errors(self, gold: str, predicted: str | None, example: Example) -> Errors:
+        """Constituents with a wrong label, attachment or boundary, missed or invented (see `tree_errors.py`)."""
+        return tree_errors(read_tree(gold), None if predicted is None else strip_root(read_tree(predicted)))
 
 
 def _canonical(tree: Tree, example: Example) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from mckd_ray.records import Example
-from mckd_ray.tasks.base import Counts, Linearisation, Task
+from mckd_ray.tasks.base import Counts, Errors, Linearisation, Task
 from mckd_ray.tasks.majority import majority_annotation
 from mckd_ray.tasks.rows import read_id, read_text, read_words
+from mckd_ray.tasks.slot_errors import slot_errors
 from mckd_ray.tasks.slot_frames import Frame
 from mckd_ray.tasks.slot_scores import count_annotation, percent, sentence_f1, slot_names, slot_scores
 from mckd_ray.tasks.slot_sequences import Interleaved, Tags
@@ -71,6 +72,10 @@ class Semantic(Task):
     def example_value(self, counts: Counts) -> float:
         """Slot F1 of the sentence; 100 where there is no slot and none was found, 0 where there is no answer."""
         return sentence_f1(counts)
+
+    def errors(self, gold: str, predicted: str | None, example: Example) -> Errors:
+        """Slots missed, invented, of a wrong type or boundary, and wrong intents (see `slot_errors.py`)."""
+        return slot_errors(read_annotation(gold), None if predicted is None else read_annotation(predicted))
 
     def breakdown(self, total: Counts) -> dict[str, dict[str, float]]:
         """Precision, recall and F1 of each slot, and how often it was found."""

@@ -1,0 +1,1 @@
+"""The report as a page: what `analysis` computed, drawn and put into HTML and Markdown."""
