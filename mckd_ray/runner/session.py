@@ -11,6 +11,7 @@ import ray
 
 from mckd_ray.config import ResourcesConfig
 from mckd_ray.errors import ResourceError
+from mckd_ray.runner.placement import Node, check_placement, nodes_of, wants
 
 START_ATTEMPTS = 3
 TRAINING_SLOT = "mckd_training"
@@ -59,7 +60,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         runtime_env={"env_vars": WORKER_ENVIRONMENT},
     )
     try:
-        _check_fits(resources, asking)
+        check_placement(wants(resources, asking), [*cluster_nodes(), *nodes_of(resources.autoscaling.values())])
         yield
     finally:
         ray.shutdown()
@@ -92,25 +93,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_fits(resources: ResourcesConfig, asking: bool) -> None:
-    """What runs at once must fit, or Ray would wait for ever: the labelling actors with a training run, the engines."""
-    have = cluster_resources()
-    student, labelling, teacher = resources.student, resources.labelling, resources.teacher
-    students = (
-        f"{student.workers} training workers, {labelling.actors} labelling actors; see resources.student, labelling"
-    )
-    needs = {
-        students: {
-            "CPU": student.workers * student.cpus + labelling.actors * labelling.cpus,
-            "GPU": student.workers * student.gpus + labelling.actors * labelling.gpus,
-        }
-    }
-    if asking:
-        engines = f"{teacher.replicas} engines of the teacher; see resources.teacher"
-        needs[engines] = {"CPU": teacher.replicas * teacher.cpus, "GPU": teacher.replicas * teacher.gpus}
-    for what, wanted in needs.items():
-        for kind, amount in wanted.items():
-            if amount > have.get(kind, 0):
-                raise ResourceError(
-                    f"the run wants {amount:g} {kind}s ({what}), the cluster has {have.get(kind, 0):g}; ask for less."
-                )
+def cluster_nodes() -> list[Node]:
+    """The nodes of the cluster that are alive."""
+    return [Node(node["Resources"], node.get("Labels", {})) for node in ray.nodes() if node["Alive"]]

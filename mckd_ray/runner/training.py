@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from mckd_ray import errors, student
 from mckd_ray.config import StudentResources
 from mckd_ray.plan.store import write_json
+from mckd_ray.runner.placement import worker_resources
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.student.base import TrainingJob
 
@@ -51,7 +52,9 @@ def _fit(job: TrainingJob, folder: Path, resources: StudentResources) -> None:
             scaling_config=ScalingConfig(
                 num_workers=resources.workers,
                 use_gpu=resources.gpus > 0,
-                resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+                resources_per_worker=worker_resources(resources),
+                accelerator_type=resources.accelerator_type,
+                label_selector=dict(resources.labels) or None,
             ),
             # A name of its own: Ray Train would silently take an equal one for the same run, finished or not.
             run_config=RunConfig(
