@@ -28,9 +28,8 @@ def test_a_refusal_names_the_step_what_it_wants_and_what_there_is() -> None:
     said = refusal(ResourcesConfig(student=StudentResources(workers=2, gpus=1)), LAPTOP, GPU_NODE)
     assert "2 workers of a training step (resources.student), each with 1 CPU, 1 GPU" in said
     assert "room for 1" in said
-    assert (
-        "1 x (4 CPUs, 8 GiB of memory); 1 x (8 CPUs, 1 GPU, 32 GiB of memory, an accelerator L4, mckd=student)" in said
-    )
+    assert "1 x [4 CPUs, 8 GiB of memory]" in said
+    assert "1 x [8 CPUs, 1 GPU, 32 GiB of memory, an accelerator L4, mckd=student]" in said
     assert said.count("\n") == 0
 
 

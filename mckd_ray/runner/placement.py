@@ -8,6 +8,11 @@ from mckd_ray.config import LabellingResources, NodeGroup, ResourcesConfig, Stud
 from mckd_ray.errors import ResourceError
 
 GIB = 2**30
+_ACCELERATOR = "accelerator_type:"
+"""Begins the name of a Ray resource, of which a node with the accelerator has 1."""
+_SHARE = 0.001
+"""How much of it Ray reserves for a process that wants the accelerator."""
+_ADVICE = "ask for less, or name what the cluster may grow by in resources.autoscaling."
 Role = StudentResources | LabellingResources | TeacherResources
 
 
@@ -66,14 +71,9 @@ class Want:
 
 def _amount(kind: str, amount: float) -> str:
     if kind == "memory":
-        return f"{amount / GIB:g} GiB of memory"
+        return f"{round(amount / GIB, 1):g} GiB of memory"
     accelerator = kind.removeprefix(_ACCELERATOR)
     return f"{amount:g} {kind}{'s' * (amount != 1)}" if accelerator == kind else f"an accelerator {accelerator}"
-
-
-_ACCELERATOR = "accelerator_type:"
-_SHARE = 0.001
-"""What Ray reserves of a node's `accelerator_type:NAME`, of which each node with that accelerator has 1."""
 
 
 def wants(resources: ResourcesConfig, asking: bool) -> list[Sequence[Want]]:
@@ -119,9 +119,7 @@ def check_placement(groups: Iterable[Sequence[Want]], nodes: Sequence[Node]) -> 
         for want in group:
             room = sum(node.holds(want) for node in nodes)
             if room < want.count:
-                raise ResourceError(
-                    f"the run wants {want}; the cluster has room for {room}: {_shown(nodes)}. {_ADVICE}"
-                )
+                raise ResourceError(f"the run wants {want}; there is room for {room} ({_shown(nodes)}); {_ADVICE}")
         for kind in ("CPU", "GPU", "memory"):
             wanted = sum(want.count * want.resources[kind] for want in group)
             have = sum(node.count * node.resources.get(kind, 0) for node in nodes)
@@ -129,11 +127,8 @@ def check_placement(groups: Iterable[Sequence[Want]], nodes: Sequence[Node]) -> 
                 together = " and ".join(f"{want.count} {want.what} ({want.key})" for want in group)
                 raise ResourceError(
                     f"the run wants {_amount(kind, wanted)} for {together} at once; the cluster has "
-                    f"{_amount(kind, have)}: {_shown(nodes)}. {_ADVICE}"
+                    f"{_amount(kind, have)} ({_shown(nodes)}); {_ADVICE}"
                 )
-
-
-_ADVICE = "Ask for less, or name what the cluster may grow by in resources.autoscaling."
 
 
 def _shown(nodes: Sequence[Node]) -> str:
@@ -141,9 +136,9 @@ def _shown(nodes: Sequence[Node]) -> str:
     counts: dict[str, int] = {}
     for node in nodes:
         kinds = {kind: node.resources.get(kind, 0) for kind in ("CPU", "GPU", "memory")}
-        parts = [_amount(kind, round(amount, 2)) for kind, amount in kinds.items() if amount]
+        parts = [_amount(kind, amount) for kind, amount in kinds.items() if amount]
         parts += [_amount(kind, 1) for kind in node.resources if kind.startswith(_ACCELERATOR)]
         parts += [f"{key}={value}" for key, value in node.labels.items() if not key.startswith("ray.io/")]
         text = ", ".join(parts) or "nothing"
         counts[text] = counts.get(text, 0) + node.count
-    return "; ".join(f"{count} x ({text})" for text, count in counts.items()) or "no nodes"
+    return " + ".join(f"{count} x [{text}]" for text, count in counts.items()) or "no nodes"
