@@ -14,8 +14,9 @@ attempts=3 # Ray gives a node half a minute to start, which is not enough on a b
 
 # The process groups, one a node, in which a process that names our folder lives: a pid file may outlive a reboot.
 running() {
-    local file found=1
-    for file in "$state/${1:-*}".pid; do
+    local file files=("$state"/*.pid) found=1
+    [[ $# == 0 ]] || files=("$state/$1.pid")
+    for file in "${files[@]}"; do
         if [[ -f $file ]] && pgrep --pgroup "$(<"$file")" --full -- "$state" >/dev/null; then
             echo "$(<"$file")"
             found=0
