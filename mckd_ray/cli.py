@@ -53,8 +53,9 @@ def parser() -> argparse.ArgumentParser:
     _submission(label)
     status = _command(commands, "status", _status, "show how far a run is, from its folder alone")
     status.add_argument("run", type=Path, metavar="RUN", help="the run's folder, such as runs/demo")
-    doctor = _command(commands, "doctor", _doctor, "check that this machine can run an experiment")
+    doctor = _command(commands, "doctor", _doctor, "check that this machine, or a cluster, can run an experiment")
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
+    doctor.add_argument("--address", help="a Ray cluster to look at as well, such as http://127.0.0.1:8265")
     _evaluate_command(commands)
     _data_command(commands)
     return top
@@ -187,7 +188,7 @@ def _status(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from mckd_ray.report.doctor import checks, checks_table
 
-    found = checks(options.config)
+    found = checks(options.config, options.address)
     _print(options, found, lambda: checks_table(found))
     return int(any(check["state"] == "error" for check in found))
 

@@ -119,7 +119,7 @@ def check_placement(groups: Iterable[Sequence[Want]], nodes: Sequence[Node]) -> 
         for want in group:
             room = sum(node.holds(want) for node in nodes)
             if room < want.count:
-                raise ResourceError(f"the run wants {want}; there is room for {room} ({_shown(nodes)}); {_ADVICE}")
+                raise ResourceError(f"the run wants {want}; there is room for {room} ({shown(nodes)}); {_ADVICE}")
         for kind in ("CPU", "GPU", "memory"):
             wanted = sum(want.count * want.resources[kind] for want in group)
             have = sum(node.count * node.resources.get(kind, 0) for node in nodes)
@@ -127,12 +127,12 @@ def check_placement(groups: Iterable[Sequence[Want]], nodes: Sequence[Node]) -> 
                 together = " and ".join(f"{want.count} {want.what} ({want.key})" for want in group)
                 raise ResourceError(
                     f"the run wants {_amount(kind, wanted)} for {together} at once; the cluster has "
-                    f"{_amount(kind, have)} ({_shown(nodes)}); {_ADVICE}"
+                    f"{_amount(kind, have)} ({shown(nodes)}); {_ADVICE}"
                 )
 
 
-def _shown(nodes: Sequence[Node]) -> str:
-    """Nodes for a message, equal ones together."""
+def shown(nodes: Sequence[Node]) -> str:
+    """Nodes for people, equal ones together."""
     counts: dict[str, int] = {}
     for node in nodes:
         kinds = {kind: node.resources.get(kind, 0) for kind in ("CPU", "GPU", "memory")}

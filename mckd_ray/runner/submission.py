@@ -15,16 +15,19 @@ from typing import Any
 import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.util.state import list_nodes
 
 import mckd_ray
 from mckd_ray.config import DATA_SCHEME, ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.errors import ConfigError, ResourceError
+from mckd_ray.runner.placement import Node
 
 POLL_S = 1.0
 INTERRUPTED = 130
 """The exit status of a command that was told to stop, which does not stop its job."""
 INPUTS = "inputs"
+MOST_NODES = 10_000
 _PATHS = (
     ("corpus", "path"),
     ("corpus", "general", "path"),
@@ -111,10 +114,29 @@ def connect(address: str) -> JobSubmissionClient:
     """A client of the cluster whose dashboard is at `address`. Raises ConfigError, ResourceError."""
     if not address.startswith(("http://", "https://")):
         raise ConfigError(f"'{address}' is no address of a dashboard; give one such as http://127.0.0.1:8265.")
-    # Ray takes these for an address, whatever it is told; and tokens for unwanted, unless it is told.
-    ours = {"RAY_API_SERVER_ADDRESS": address, "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
-    with _explained(address), _environment(ours):
+    with _explained(address), _environment(_ours(address)):
         return JobSubmissionClient(address)
+
+
+def _ours(address: str) -> dict[str, str]:
+    """What makes Ray take `address`, whatever the environment names, and send a token unless told not to."""
+    return {"RAY_API_SERVER_ADDRESS": address, "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a cluster says of itself: its version of Ray, and its nodes that are alive."""
+
+    ray: str
+    nodes: tuple[Node, ...]
+
+
+def look_at(address: str) -> Cluster:
+    """The cluster whose dashboard is at `address`. Raises ConfigError, ResourceError."""
+    client = connect(address)
+    with _explained(address), _environment(_ours(address)):
+        nodes = list_nodes(address, filters=[("state", "=", "ALIVE")], limit=MOST_NODES)
+    return Cluster(str(client._server_ray_version), tuple(Node(node.resources_total, node.labels) for node in nodes))
 
 
 class _Log:
