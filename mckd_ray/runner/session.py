@@ -50,7 +50,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
     slots = max(1, int(_cores() / (resources.student.workers * resources.student.cpus)))
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
-    _connect(
+    connect(
         address=address,
         num_cpus=own_cpus,
         resources=None if address else {TRAINING_SLOT: slots},
@@ -66,7 +66,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         ray.shutdown()
 
 
-def _connect(**settings: Any) -> None:
+def connect(**settings: Any) -> None:
     """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute."""
     for _ in range(START_ATTEMPTS):
         try:
