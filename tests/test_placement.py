@@ -4,7 +4,7 @@ import pytest
 
 from mckd_ray.config import LabellingResources, NodeGroup, ResourcesConfig, StudentResources, TeacherResources
 from mckd_ray.errors import ResourceError
-from mckd_ray.runner.placement import GIB, Node, actor_options, check_placement, nodes_of, wants
+from mckd_ray.runner.placement import GIB, Node, actor_options, check_placement, nodes_of, wants, worker_resources
 
 LAPTOP = Node({"CPU": 4, "memory": 8 * GIB})
 GPU_NODE = Node({"CPU": 8, "GPU": 1, "memory": 32 * GIB, "accelerator_type:L4": 1}, {"mckd": "student"})
@@ -81,3 +81,22 @@ def test_an_actor_asks_ray_for_what_is_counted() -> None:
         "label_selector": {"mckd": "teacher"},
     }
     assert actor_options(TeacherResources())["label_selector"] is None
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"gpus": 1, "accelerator_type": "L4", "labels": {"mckd": "student"}, "memory_gib": 1.5}]
+)
+def test_ray_takes_what_is_asked_of_it(asked: dict[str, object]) -> None:
+    import ray
+    from ray.train import ScalingConfig
+
+    role = StudentResources.model_validate(asked)
+    ray.remote(type("Actor", (), {})).options(**actor_options(role))  # Raises ValueError for what it does not know.
+    scaling = ScalingConfig(
+        num_workers=2,
+        use_gpu=role.gpus > 0,
+        resources_per_worker=worker_resources(role),
+        accelerator_type=role.accelerator_type,
+        label_selector=dict(role.labels) or None,
+    )
+    assert scaling.total_resources["CPU"] == 2
