@@ -4,7 +4,7 @@ import copy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def ray_clusters() -> Iterator[tuple[str, dict[str, Any]]]:
 CLUSTERS = dict(ray_clusters())
 
 
-def check_keys(section: dict[str, Any], keys: dict[str, type]) -> None:
+def check_keys(section: Mapping[str, Any], keys: Mapping[str, type]) -> None:
     for key, value in section.items():
         assert key in keys, f"unknown key {key}; known: {sorted(keys)}"
         assert isinstance(value, keys[key]), f"{key} is {value!r}, no {keys[key].__name__}"

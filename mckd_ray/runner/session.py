@@ -95,4 +95,5 @@ def _cores() -> int:
 
 def cluster_nodes() -> list[Node]:
     """The nodes of the cluster that are alive."""
-    return [Node(node["Resources"], node.get("Labels", {})) for node in ray.nodes() if node["Alive"]]
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [Node(node["Resources"], node.get("Labels", {})) for node in found if node["Alive"]]
