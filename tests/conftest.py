@@ -18,7 +18,7 @@ def data() -> Path:
     pytest.skip("the real corpora are not there: set MCKD_DATA to a folder that holds craft/, ptb/, atis/, snips/")
 
 
-LONGEST_FIRST = ("test_undisturbed.py", "test_run.py", "test_prompting.py", "test_asking.py")
+LONGEST_FIRST = ("test_undisturbed.py", "test_run.py", "test_prompting.py", "test_submission.py", "test_asking.py")
 """The files whose tests start Ray, which take longest: several processes that begin with them end together."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from ray.util.state import list_nodes
 
 import mckd_ray
@@ -24,6 +24,8 @@ from mckd_ray.errors import ConfigError, ResourceError
 from mckd_ray.runner.placement import Node
 
 POLL_S = 1.0
+PATIENCE = 60
+"""How often the state of a job is asked for before the cluster counts as gone."""
 INTERRUPTED = 130
 """The exit status of a command that was told to stop, which does not stop its job."""
 INPUTS = "inputs"
@@ -161,9 +163,9 @@ def _follow(client: JobSubmissionClient, job: str, show: Callable[[str], None]) 
     log = _Log(client, job, show)
     try:
         while True:
-            with suppress(aiohttp.ClientError, ConnectionError, RuntimeError):  # Its end does not end the job.
+            with suppress(aiohttp.ClientError, OSError, RuntimeError):  # The connection's end is not the job's.
                 asyncio.run(log.follow())
-            details = client.get_job_info(job)
+            details = _details(client, job)
             if details.status.is_terminal():
                 exit_status = 0 if details.status is JobStatus.SUCCEEDED else details.driver_exit_code or 1
                 return Job(job, str(details.status.value), exit_status)
@@ -171,6 +173,15 @@ def _follow(client: JobSubmissionClient, job: str, show: Callable[[str], None]) 
     except KeyboardInterrupt:
         show(f"\njob {job} goes on; `ray job stop {job}` ends it\n")
         return Job(job, str(client.get_job_status(job).value), INTERRUPTED)
+
+
+def _details(client: JobSubmissionClient, job: str) -> JobDetails:
+    """What is known of the job; asked for again for a while where the network is away."""
+    for _ in range(PATIENCE):
+        with suppress(OSError):
+            return client.get_job_info(job)
+        time.sleep(POLL_S)
+    return client.get_job_info(job)
 
 
 @contextmanager
@@ -197,8 +208,8 @@ def _explained(address: str) -> Iterator[None]:
             f"{address}: the cluster does not know the token; set RAY_AUTH_TOKEN_PATH to the file with its token, or "
             "RAY_AUTH_MODE=disabled for a cluster without tokens."
         ) from error
-    except ConnectionError as error:
-        raise ResourceError(f"{address}: no Ray cluster answers there; mend the address.") from error
+    except OSError as error:  # What `requests` raises is one, too.
+        raise ResourceError(f"{address}: no Ray cluster answers there ({error}); mend the address.") from error
     except RuntimeError as error:
         reason = next(iter(str(error).strip().splitlines()), "no reason given")
         raise ResourceError(f"{address}: the cluster refused: {reason}") from error

@@ -11,7 +11,7 @@ def parameters(model: str) -> int:
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
         with torch.device("meta"):  # Shapes only, no memory.
-            shapes = AutoModel.from_config(config, trust_remote_code=False)
+            shapes = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{model}: is not a model that can be loaded; give a hub name that this machine can reach, or a folder "
