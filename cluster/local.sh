@@ -31,31 +31,32 @@ settings() {
     echo "export RAY_AUTH_TOKEN_PATH=$state/token"
 }
 
-# Starts the node `$1` with the options that follow, and waits until it is there.
+# Starts the node of the number `$1` with the options that follow, and waits until it is there.
 start() {
-    local name=$1
-    shift
+    local name=node$1
     for ((attempt = 1; attempt <= attempts; attempt++)); do
-        launch "$name" "$@"
+        launch "$@"
         while running "$name" >/dev/null; do
             if grep --quiet "Ray runtime started" "$state/$name.log" && dashboard_listens; then return; fi
             sleep 1
         done
     done
     down >/dev/null
-    echo "the node $name did not start; its log is $state/$name.log" >&2
+    echo "$name did not start; its log is $state/$name.log" >&2
     exit 1
 }
 
 # The node gets a session of its own, so that its process group is the node. Jobs find `python` beside `ray`. The nodes
-# share one address, so the ports of workers and agents are any that are free.
+# share one address, so each has ports of its own.
 launch() {
-    local name=$1
+    local name=node$1 first=$((port + 1 + 4 * $1))
     shift
     PATH=$(cd "$(dirname "$ray")" && pwd):$PATH RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token \
         RAY_USAGE_STATS_ENABLED=0 OMP_NUM_THREADS=1 \
         setsid "$ray" start --block --node-ip-address 127.0.0.1 --node-name "$state-$name" --num-cpus "$cpus" \
-        --object-store-memory 300000000 --min-worker-port 0 --max-worker-port 0 --dashboard-agent-listen-port 0 \
+        --object-store-memory 300000000 --min-worker-port 0 --max-worker-port 0 \
+        --dashboard-agent-grpc-port "$first" --dashboard-agent-listen-port $((first + 1)) \
+        --runtime-env-agent-port $((first + 2)) --metrics-export-port $((first + 3)) \
         "$@" >"$state/$name.log" 2>&1 </dev/null &
     echo $! >"$state/$name.pid"
 }
@@ -71,11 +72,11 @@ up() {
     fi
     [[ -x $ray ]] || { echo "no ray at $ray: run make install, or set RAY" >&2; exit 2; }
     (umask 077 && mkdir -p "$state" && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$state/token")
-    start head --head --port "$port" --temp-dir "$state/ray" \
+    start 0 --head --port "$port" --temp-dir "$state/ray" \
         --include-dashboard true --dashboard-host 127.0.0.1 --dashboard-port "$dashboard"
     # As in the launch files of real clusters: nodes for the teacher (here one) and for students have labels.
     for ((number = 1; number < nodes; number++)); do
-        start "node$number" --address "127.0.0.1:$port" --labels "mckd=$([[ $number == 1 ]] && echo teacher || echo student)"
+        start "$number" --address "127.0.0.1:$port" --labels "mckd=$([[ $number == 1 ]] && echo teacher || echo student)"
     done
     echo "up: $nodes nodes of $cpus CPUs. In the shell that submits:"
     settings

@@ -133,5 +133,5 @@ def test_a_run_is_a_job_of_a_cluster(cluster: dict[str, str], config: Path, tmp_
 
     doctor = mckd(cluster, tmp_path, "doctor", "--address", address, "--json")
     found = {check["check"]: check for check in json.loads(doctor.stdout)}
-    assert found["Ray cluster: version"]["state"] == "ok", found
+    assert {check["state"] for name, check in found.items() if name.startswith("Ray cluster")} == {"ok"}, found
     assert "2 nodes" in found["Ray cluster: nodes"]["found"]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from rich.console import RenderableType
@@ -14,9 +14,12 @@ from rich.table import Table
 
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
-from mckd_ray.plan.checks import SCRATCH
+from mckd_ray.plan.checks import PROMPTED, SCRATCH
 from mckd_ray.runner.results import versions
 from mckd_ray.teacher import engine_name
+
+if TYPE_CHECKING:
+    from mckd_ray.runner.placement import Node
 
 LEAST_MEMORY_GIB = 6
 LEAST_DISK_GIB = 2
@@ -26,9 +29,9 @@ Check = dict[str, str]
 
 def checks(config: Path | None, address: str | None = None) -> list[Check]:
     """All checks, with what to do where one is not ok. `address`: a cluster's (default: that of RAY_ADDRESS)."""
-    cluster = _cluster(address or os.environ.get("RAY_ADDRESS", ""))
-    found = [_python(), *_packages(), _engine(), _gpu(), _memory(), _disk(), *cluster]
-    return found + (_config(config) if config else [])
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    found = [_python(), *_packages(), _engine(), _gpu(), _memory(), _disk(), *_cluster(address, config)]
+    return found + (_config(config, _is_dashboard(address)) if config else [])
 
 
 def _check(name: str, good: bool, found: str, todo: str, otherwise: str = "error") -> Check:
@@ -73,31 +76,47 @@ def _disk() -> Check:
     return _check("disk", free >= LEAST_DISK_GIB, f"{free:.1f} GiB free here", f"free {LEAST_DISK_GIB} GiB", "warning")
 
 
-def _cluster(address: str) -> list[Check]:
-    """The cluster behind a dashboard: reachable by the token, of our version of Ray, and what it has."""
-    if not address.startswith(("http://", "https://")):
+def _is_dashboard(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
+def _cluster(address: str, config: Path | None) -> list[Check]:
+    """The cluster behind a dashboard: reachable, closed to strangers, of our version of Ray, and large enough."""
+    if not _is_dashboard(address):
         found = f"RAY_ADDRESS={address}" if address else "none named: a run starts a local one"
         return [_check("Ray cluster", True, found, "")]
     from mckd_ray.runner.placement import shown
     from mckd_ray.runner.submission import look_at
 
-    mode = os.environ.get("RAY_AUTH_MODE", "token")
     try:
         cluster = look_at(address)
     except UserError as error:
         return [_check("Ray cluster", False, str(error), "mend it as it says")]
     here = versions()["ray"]
+    guard = "wants a token" if cluster.guarded else "lets anybody in who reaches it"
     todo = f"have the same version at both ends: pip install ray=={cluster.ray} here, or a new image there"
-    open_door = "start it with RAY_AUTH_MODE=token: whoever reaches it may run what they like on it"
-    return [
+    checks = [
         _check("Ray cluster", True, f"{address} answers", ""),
-        _check("Ray cluster: authentication", mode == "token", f"RAY_AUTH_MODE={mode}", open_door, "warning"),
+        _check("Ray cluster: authentication", cluster.guarded, guard, "start it with RAY_AUTH_MODE=token", "warning"),
         _check("Ray cluster: version", cluster.ray == here, f"{cluster.ray}, here {here}", todo),
         _check("Ray cluster: nodes", True, f"{len(cluster.nodes)} nodes: {shown(cluster.nodes)}", ""),
     ]
+    return checks + ([_try("Ray cluster: room", lambda: _room(config, cluster.nodes))] if config else [])
 
 
-def _config(path: Path) -> list[Check]:
+def _room(path: Path, nodes: Sequence["Node"]) -> str:
+    """That all that a config asks for has room on the nodes. Raises ResourceError."""
+    from mckd_ray.config_file import read_config
+    from mckd_ray.runner.placement import check_placement, nodes_of, wants
+
+    config = read_config(path)
+    asking = engine_name(config.teacher) in PROMPTED
+    check_placement(wants(config.resources, asking), [*nodes, *nodes_of(config.resources.autoscaling.values())])
+    return "enough for resources, with what the cluster may grow by"
+
+
+def _config(path: Path, elsewhere: bool) -> list[Check]:
+    """The config and its corpus; its store, unless the run is `elsewhere`; its models."""
     from mckd_ray.config_file import read_config
     from mckd_ray.plan.probe import probe
     from mckd_ray.plan.store import Store
@@ -108,12 +127,12 @@ def _config(path: Path) -> list[Check]:
         probe(Store(root))
         return f"{root}: locks and whole files"
 
-    named: Mapping[str, Callable[[], str]] = {
-        "config and corpus": lambda: f"{len(graph_of(read_config(path)).steps)} steps",
-        "store": store_keeps_its_promises,
-    }
-    found = [_try(name, action) for name, action in named.items()]
-    return found + (_models(read_config(path)) if found[0]["state"] == "ok" else [])
+    plan = _try("config and corpus", lambda: f"{len(graph_of(read_config(path)).steps)} steps")
+    if elsewhere:
+        store = _check("store", False, "the cluster's", "run `mckd doctor CONFIG` on one of its nodes, too", "warning")
+    else:
+        store = _try("store", store_keeps_its_promises)
+    return [plan, store, *(_models(read_config(path)) if plan["state"] == "ok" else [])]
 
 
 def _models(config: ExperimentConfig) -> list[Check]:

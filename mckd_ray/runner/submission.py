@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from ray.util.state import list_nodes
@@ -30,6 +32,7 @@ INTERRUPTED = 130
 """The exit status of a command that was told to stop, which does not stop its job."""
 INPUTS = "inputs"
 MOST_NODES = 10_000
+STRANGER_S = 10.0
 _PATHS = (
     ("corpus", "path"),
     ("corpus", "general", "path"),
@@ -127,10 +130,14 @@ def _ours(address: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a cluster says of itself: its version of Ray, and its nodes that are alive."""
+    """What a cluster shows of itself."""
 
     ray: str
+    """Its version of Ray."""
     nodes: tuple[Node, ...]
+    """Those that are alive."""
+    guarded: bool
+    """Whether it turns away who has no token."""
 
 
 def look_at(address: str) -> Cluster:
@@ -138,7 +145,12 @@ def look_at(address: str) -> Cluster:
     client = connect(address)
     with _explained(address), _environment(_ours(address)):
         nodes = list_nodes(address, filters=[("state", "=", "ALIVE")], limit=MOST_NODES)
-    return Cluster(str(client._server_ray_version), tuple(Node(node.resources_total, node.labels) for node in nodes))
+        stranger = requests.get(f"{address.rstrip('/')}/api/jobs/", timeout=STRANGER_S)
+    return Cluster(
+        str(client._server_ray_version),
+        tuple(Node(node.resources_total, node.labels) for node in nodes),
+        stranger.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+    )
 
 
 class _Log:
