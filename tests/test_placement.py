@@ -97,6 +97,6 @@ def test_ray_takes_what_is_asked_of_it(asked: dict[str, object]) -> None:
         use_gpu=role.gpus > 0,
         resources_per_worker=worker_resources(role),
         accelerator_type=role.accelerator_type,
-        label_selector=dict(role.labels) or None,
+        label_selector=dict(role.labels) or None,  # type: ignore[call-arg]
     )
     assert scaling.total_resources["CPU"] == 2

@@ -12,8 +12,9 @@ def test_an_error_of_ours_is_told_as_it_is() -> None:
 
 
 def test_an_error_from_another_process_is_told_as_it_was_there() -> None:
-    there = RayTaskError("label", "Traceback (most recent call last): ...", DataError("labels.jsonl:3: is no JSON."))
-    posing = there.as_instanceof_cause()
+    cause = DataError("labels.jsonl:3: is no JSON.")
+    there = RayTaskError("label", "Traceback (most recent call last): ...", cause)  # type: ignore[no-untyped-call]
+    posing = there.as_instanceof_cause()  # type: ignore[no-untyped-call]
     assert isinstance(posing, DataError)
     report = failed("digest", posing, 0.0, 1.0)
     assert (report.message, report.exit_status) == ("labels.jsonl:3: is no JSON.", 2)
