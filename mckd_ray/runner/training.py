@@ -54,7 +54,7 @@ def _fit(job: TrainingJob, folder: Path, resources: StudentResources) -> None:
                 use_gpu=resources.gpus > 0,
                 resources_per_worker=worker_resources(resources),
                 accelerator_type=resources.accelerator_type,
-                label_selector=dict(resources.labels) or None,
+                label_selector=dict(resources.labels) or None,  # type: ignore[call-arg]
             ),
             # A name of its own: Ray Train would silently take an equal one for the same run, finished or not.
             run_config=RunConfig(
