@@ -79,7 +79,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         "MCKD_CLUSTER_CPUS": "2",
     }
     try:
-        subprocess.run([SCRIPT, "up"], env=environment, check=True, timeout=300)
+        subprocess.run([SCRIPT, "up"], env=environment, check=True, timeout=600)
         told = subprocess.run([SCRIPT, "status"], env=environment, check=True, capture_output=True, text=True).stdout
         lines = [line.removeprefix("export ") for line in told.splitlines() if line.startswith("export ")]
         yield {**environment, **dict(line.split("=", 1) for line in lines)}
