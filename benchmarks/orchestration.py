@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import ray
 from common import Claims, arguments
 
 from mckd_ray.config import ExperimentConfig
@@ -24,7 +23,7 @@ from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.dispatch import dispatch
 from mckd_ray.runner.reports import Report
-from mckd_ray.runner.session import WORKER_ENVIRONMENT
+from mckd_ray.runner.session import WORKER_ENVIRONMENT, connect
 
 GRAPHS = {"small": (1, 2), "middle": (4, 12), "large": (10, 50)}
 """K, P."""
@@ -94,7 +93,7 @@ def main() -> int:
     options = arguments("What the runner costs for each step.").parse_args()
     claims = Claims("orchestration")
     hook = {"worker_process_setup_hook": leave_out_the_work, "env_vars": WORKER_ENVIRONMENT}
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env=hook)
+    connect(address=None, num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env=hook)
     run(graph(*GRAPHS["small"]))  # Starts the worker processes, which a long run does once.
     costs: dict[str, float] = {}
     memory: dict[str, int] = {}
