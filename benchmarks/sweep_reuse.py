@@ -18,7 +18,6 @@ from mckd_ray.config_file import read_config
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.dispatch import dispatch
-from mckd_ray.runner.labelling import start_pool
 from mckd_ray.runner.session import session
 from mckd_ray.sweep.sweep import Sweep, planned, run_sweep
 from mckd_ray.sweep.trials import distinct_steps
@@ -43,7 +42,7 @@ def apart_seconds(config: ExperimentConfig, sweep: Sweep, folder: Path) -> float
     with session(config.resources):
         for number, trial in enumerate(sweep.trials):
             store = Store(folder / str(number))
-            reports = dispatch(trial.steps, {}, store, lambda: start_pool(config.resources.labelling), lambda now: None)
+            reports = dispatch(trial.steps, {}, store, config.resources, lambda now: None)
             if not all(report.usable for report in reports.values()):
                 sys.exit(f"trial {number}: a step failed")
     return time.perf_counter() - start

@@ -86,7 +86,7 @@ def measure(folder: Path, count: int, idle_s: float) -> tuple[list[float], list[
     """CPU seconds and weights of each of `count` students, trained one after another by runs that wait `idle_s`."""
     seconds, weights = [], []
     with session(ResourcesConfig()):
-        clock, runs = CpuClock(), start_training_runs(idle_s)
+        clock, runs = CpuClock(), start_training_runs(ResourcesConfig(), idle_s)
         clock.start()
         for seed in range(count):
             place = folder / str(seed)

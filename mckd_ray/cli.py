@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "run an experiment, or what is left of it, and print its table")
     _config(run)
     run.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    _submission(run)
     _sweep_command(commands)
     label = _command(commands, "label", _label, "have the teacher label the pool, or a few inputs to look at")
     _config(label)
@@ -52,10 +53,12 @@ def parser() -> argparse.ArgumentParser:
     some.add_argument("--preview", type=_count, metavar="N", help="show N prompts, answers and labels, and an estimate")
     some.add_argument("--limit", type=_count, metavar="N", help="label N inputs only; their answers are kept")
     label.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
+    _submission(label)
     status = _command(commands, "status", _status, "show how far a run is, from its folder alone")
     status.add_argument("run", type=Path, metavar="RUN", help="the run's folder, such as runs/demo")
-    doctor = _command(commands, "doctor", _doctor, "check that this machine can run an experiment")
+    doctor = _command(commands, "doctor", _doctor, "check that this machine, or a cluster, can run an experiment")
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
+    doctor.add_argument("--address", help="a Ray cluster to look at as well, such as http://127.0.0.1:8265")
     _evaluate_command(commands)
     _data_command(commands)
     add_commands(commands, _command, _print, _count)
@@ -77,6 +80,11 @@ def _config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as plan.stages=3"
     )
+
+
+def _submission(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--submit", metavar="ADDRESS", help="have a Ray cluster do it, such as http://127.0.0.1:8265")
+    command.add_argument("--no-wait", action="store_true", help="with --submit: return as soon as the job is accepted")
 
 
 def _count(text: str) -> int:
@@ -131,6 +139,8 @@ def _run(options: argparse.Namespace) -> int:
     from mckd_ray.report.table import result_table
     from mckd_ray.runner.run import run, run_folder
 
+    if options.submit:
+        return _submit(options, ["run"])
     config = read_config(options.config, options.override)
     with watching(_console(stderr=True)) as watch:
         result = run(config, watch, options.verbose)
@@ -170,6 +180,9 @@ def _label(options: argparse.Namespace) -> int:
     from mckd_ray.report.preview import labelled, preview, summary
     from mckd_ray.runner.label import label, label_some
 
+    if options.submit:
+        some = {"--preview": options.preview, "--limit": options.limit}
+        return _submit(options, ["label", *(f"{name}={count}" for name, count in some.items() if count)])
     config = read_config(options.config, options.override)
     with watching(_console(stderr=True)) as watch:
         if options.preview or options.limit:
@@ -185,6 +198,21 @@ def _label(options: argparse.Namespace) -> int:
     return 0
 
 
+def _submit(options: argparse.Namespace, command: Sequence[str]) -> int:
+    """Have a cluster do `command`. With --json, standard output has what became of the job, and no log."""
+    from dataclasses import asdict
+
+    from mckd_ray.config_file import read_config
+    from mckd_ray.runner.submission import submit
+
+    log = sys.stderr if options.json else sys.stdout
+    command = [*command, *(["--verbose"] if options.verbose else [])]
+    config = read_config(options.config, options.override)
+    job = submit(config, command, options.submit, not options.no_wait, lambda text: print(text, end="", file=log))
+    _print(options, asdict(job), lambda: f"job {job.id}: {job.status}")
+    return job.exit_status or 0
+
+
 def _status(options: argparse.Namespace) -> int:
     from mckd_ray.report.status import status, status_table
 
@@ -196,7 +224,7 @@ def _status(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from mckd_ray.report.doctor import checks, checks_table
 
-    found = checks(options.config)
+    found = checks(options.config, options.address)
     _print(options, found, lambda: checks_table(found))
     return int(any(check["state"] == "error" for check in found))
 

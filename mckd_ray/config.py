@@ -247,7 +247,18 @@ class PlanConfig(Section):
     student of the pool has trained on."""
 
 
-class StudentResources(Section):
+class Placement(Section):
+    """On which nodes the processes of a part of the run are put."""
+
+    accelerator_type: str | None = None
+    """Only on nodes with this accelerator, by Ray's name for it, such as L4, L40S, A100 or H100 (default: any)."""
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    """Only on nodes with all of these Ray labels, such as {mckd: teacher}."""
+    memory_gib: float = Field(0, ge=0)
+    """Memory that each process is given room for on its node (0: it is not counted)."""
+
+
+class StudentResources(Placement):
     """What one training run gets."""
 
     workers: int = Field(1, ge=1)
@@ -260,7 +271,7 @@ class StudentResources(Section):
     """Parts that a worker's share of a batch is split into, to save memory."""
 
 
-class LabellingResources(Section):
+class LabellingResources(Placement):
     """The pool of actors that labels inputs, for teachers and students."""
 
     actors: int = Field(1, ge=1)
@@ -284,7 +295,7 @@ class PriceConfig(Section):
     """Tokens of answers."""
 
 
-class TeacherResources(Section):
+class TeacherResources(Placement):
     """What a prompted teacher gets."""
 
     replicas: int = Field(1, ge=1)
@@ -313,6 +324,23 @@ class TeacherResources(Section):
     """What tokens cost, for estimates and records."""
 
 
+class NodeGroup(Section):
+    """Nodes of one kind, which the cluster's autoscaler starts when there is work for them."""
+
+    most: int = Field(ge=1)
+    """At most so many."""
+    cpus: float = Field(ge=0)
+    """CPUs of each."""
+    gpus: float = Field(0, ge=0)
+    """GPUs of each."""
+    memory_gib: float = Field(0, ge=0)
+    """Memory of each."""
+    accelerator_type: str | None = None
+    """Their accelerator, by Ray's name for it."""
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    """Their Ray labels."""
+
+
 class ResourcesConfig(Section):
     """How the experiment is run; never part of identity."""
 
@@ -322,6 +350,8 @@ class ResourcesConfig(Section):
     """Training runs."""
     labelling: LabellingResources = LabellingResources()
     """Labelling by students, and by teachers that are not prompted."""
+    autoscaling: Mapping[str, NodeGroup] = Field(default_factory=dict)
+    """What the cluster may grow by, by the group's name; without it, what wants more than there is now is refused."""
 
 
 class StoreConfig(Section):

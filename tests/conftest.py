@@ -28,6 +28,7 @@ LONGEST_FIRST = (
     "test_serving_commands.py",
     "test_serving.py",
     "test_prompting.py",
+    "test_submission.py",
     "test_asking.py",
 )
 """The files whose tests start Ray, which take longest: several processes that begin with them end together."""

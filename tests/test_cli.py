@@ -95,3 +95,29 @@ def test_doctor_looks_at_config_and_store(config: Path, capsys: pytest.CaptureFi
     found = {check["check"]: check["state"] for check in json.loads(capsys.readouterr().out)}
     assert found["config and corpus"] == "ok"
     assert found["store"] == "ok"
+
+
+def test_doctor_weighs_the_models(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import T5Config, T5Model
+
+    from mckd_ray.student.size import parameters
+
+    small = T5Config(d_model=32, d_ff=64, num_layers=2, num_heads=2, d_kv=16, vocab_size=1000)
+    small.save_pretrained(tmp_path / "t5")
+    assert parameters(str(tmp_path / "t5")) == sum(one.numel() for one in T5Model(small).parameters())
+    for model, state, words in (("t5", "ok", "0.0 GiB at least"), ("none", "error", "none: is not a model")):
+        config.write_text(CONFIG + f"student: {{kind: seq2seq, linearisation: words, model: {model}}}\n")
+        assert main(["doctor", str(config), "--json"]) == (state == "error")
+        (found,) = [one for one in json.loads(capsys.readouterr().out) if one["check"] == "student.model"]
+        assert found["state"] == state
+        assert words in found["found"]
+
+
+def test_doctor_says_that_no_cluster_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    assert main(["doctor", "--address", "http://127.0.0.1:1", "--json"]) == 1
+    found = {check["check"]: check for check in json.loads(capsys.readouterr().out)}
+    assert found["Ray cluster"]["state"] == "error"
+    assert "no Ray cluster answers there" in found["Ray cluster"]["found"]

@@ -119,5 +119,5 @@ def test_a_cluster_that_is_too_small_is_one_sentence(tmp_path: Path) -> None:
     process = experiment.start("resources.student.workers=8", "resources.student.cpus=100")
     output, _ = process.communicate(timeout=900)
     assert process.returncode == 2, output
-    assert "mckd: the run wants 801 CPUs" in output
+    assert "mckd: the run wants 8 workers of a training step (resources.student), each with 100 CPUs" in output
     assert "Traceback" not in output

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mckd_ray.errors import StoreError
+from mckd_ray.plan.probe import probe
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import reused
@@ -89,3 +90,15 @@ def test_a_root_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         Store(tmp_path / "file" / "below").check_writable()
+
+
+def test_a_local_folder_keeps_what_runs_rely_on(tmp_path: Path) -> None:
+    probe(Store(tmp_path / "new"))
+    assert not list((tmp_path / "new").glob(".*"))
+
+
+def test_a_store_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks that no other process sees, as on file systems that keep them to one machine."""
+    monkeypatch.setattr(Store, "_lock_file", lambda store, key: tmp_path / "elsewhere" / key)
+    with pytest.raises(StoreError, match="does not lock files between processes"):
+        probe(Store(tmp_path))

@@ -11,9 +11,8 @@ import yaml
 from mckd_ray.cli import main
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import read_config
-from mckd_ray.errors import ConfigError, ResourceError
+from mckd_ray.errors import ConfigError
 from mckd_ray.runner.run import graph_of
-from mckd_ray.runner.session import check_room
 from mckd_ray.sweep.space import points
 from mckd_ray.sweep.sweep import check_size, plan_of, planned
 from mckd_ray.sweep.trials import distinct_steps
@@ -141,16 +140,6 @@ def test_a_large_grid_is_not_run_by_mistake() -> None:
     large = experiment(space(teacher__seed={"range": [1, 101]}))
     with pytest.raises(ConfigError, match="101 points; give --yes"):
         check_size(large)
-
-
-def test_a_student_that_fits_no_node_is_said_at_once() -> None:
-    """Each node alone is too small, though together they are not: the training run would wait for ever."""
-    nodes = [{"CPU": 4.0, "GPU": 1.0}] * 4
-    check_room("students", [{"CPU": 4.0, "GPU": 1.0}] * 4, nodes)
-    with pytest.raises(ResourceError, match="no node of the cluster has 8 CPUs"):
-        check_room("students", [{"CPU": 8.0, "GPU": 0.0}], nodes)
-    with pytest.raises(ResourceError, match="wants 5 GPUs"):
-        check_room("students", [{"CPU": 0.5, "GPU": 1.0}] * 5, nodes)
 
 
 def test_continuous_spaces_have_no_size() -> None:

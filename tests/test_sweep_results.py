@@ -132,7 +132,7 @@ def test_no_labelling_begins_beyond_the_budget(tmp_path: Path) -> None:
     teacher = {"engine": "openai", "model": "m", "shots": 5}
     sweep = planned(experiment({"space": {"plan.stages": [1]}}, teacher=teacher, store={"root": str(tmp_path)}))
     (label,) = (step for step in sweep.trials[0].steps if step.kind == "label")
-    dispatcher = Dispatcher(sweep.store, list, refusal=lambda: "all tokens are spent")
+    dispatcher = Dispatcher(sweep.store, sweep.config.resources, refusal=lambda: "all tokens are spent")
     for need in label.inputs.values():
         dispatcher.reports[need.digest] = Report(need.digest, "reused", 0.0, 0.0)
     dispatcher.add([label])

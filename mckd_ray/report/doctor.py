@@ -6,14 +6,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from rich.console import RenderableType
 from rich.table import Table
 
+from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
 from mckd_ray.runner.results import versions
+from mckd_ray.teacher import PROMPTED, engine_name
+
+if TYPE_CHECKING:
+    from mckd_ray.runner.placement import Node
 
 LEAST_MEMORY_GIB = 6
 LEAST_DISK_GIB = 2
@@ -21,10 +26,11 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 Check = dict[str, str]
 
 
-def checks(config: Path | None) -> list[Check]:
-    """All checks, with what to do where one is not ok."""
-    found = [_python(), *_packages(), _engine(), _gpu(), _memory(), _disk(), _ray()]
-    return found + (_config(config) if config else [])
+def checks(config: Path | None, address: str | None = None) -> list[Check]:
+    """All checks, with what to do where one is not ok. `address`: a cluster's (default: that of RAY_ADDRESS)."""
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    found = [_python(), *_packages(), _engine(), _gpu(), _memory(), _disk(), *_cluster(address, config)]
+    return found + (_config(config, _is_dashboard(address)) if config else [])
 
 
 def _check(name: str, good: bool, found: str, todo: str, otherwise: str = "error") -> Check:
@@ -55,10 +61,7 @@ def _engine() -> Check:
 
 
 def _gpu() -> Check:
-    tool = shutil.which("nvidia-smi")
-    command = [tool or "", "--query-gpu=name", "--format=csv,noheader"]
-    names = subprocess.run(command, capture_output=True, text=True).stdout.split("\n") if tool else []  # noqa: S603
-    found = ", ".join(filter(None, names))
+    found = ", ".join(_nvidia_smi("name", "csv,noheader"))
     return _check("GPU", True, found or "none: students train on the CPU, and small ones do well there", "")
 
 
@@ -72,28 +75,107 @@ def _disk() -> Check:
     return _check("disk", free >= LEAST_DISK_GIB, f"{free:.1f} GiB free here", f"free {LEAST_DISK_GIB} GiB", "warning")
 
 
-def _ray() -> Check:
-    address = os.environ.get("RAY_ADDRESS")
-    return _check(
-        "Ray cluster", True, f"RAY_ADDRESS={address}" if address else "none named: a run starts a local one", ""
-    )
+def _is_dashboard(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
-def _config(path: Path) -> list[Check]:
+def _cluster(address: str, config: Path | None) -> list[Check]:
+    """The cluster behind a dashboard: reachable, closed to strangers, of our version of Ray, and large enough."""
+    if not _is_dashboard(address):
+        found = f"RAY_ADDRESS={address}" if address else "none named: a run starts a local one"
+        return [_check("Ray cluster", True, found, "")]
+    from mckd_ray.runner.placement import shown
+    from mckd_ray.runner.submission import look_at
+
+    try:
+        cluster = look_at(address)
+    except UserError as error:
+        return [_check("Ray cluster", False, str(error), "mend it as it says")]
+    here = versions()["ray"]
+    guard = "wants a token" if cluster.guarded else "lets anybody in who reaches it"
+    todo = f"have the same version at both ends: pip install ray=={cluster.ray} here, or a new image there"
+    checks = [
+        _check("Ray cluster", True, f"{address} answers", ""),
+        _check("Ray cluster: authentication", cluster.guarded, guard, "start it with RAY_AUTH_MODE=token", "warning"),
+        _check("Ray cluster: version", cluster.ray == here, f"{cluster.ray}, here {here}", todo),
+        _check("Ray cluster: nodes", True, f"{len(cluster.nodes)} nodes: {shown(cluster.nodes)}", ""),
+    ]
+    return checks + ([_try("Ray cluster: room", lambda: _room(config, cluster.nodes))] if config else [])
+
+
+def _room(path: Path, nodes: Sequence["Node"]) -> str:
+    """That all that a config asks for has room on the nodes. Raises ResourceError."""
     from mckd_ray.config_file import read_config
+    from mckd_ray.runner.placement import check_placement, nodes_of, wants
+
+    config = read_config(path)
+    asking = engine_name(config.teacher) in PROMPTED
+    check_placement(wants(config.resources, asking), [*nodes, *nodes_of(config.resources.autoscaling.values())])
+    return "enough for resources, with what the cluster may grow by"
+
+
+def _config(path: Path, elsewhere: bool) -> list[Check]:
+    """The config and its corpus; its store, unless the run is `elsewhere`; its models."""
+    from mckd_ray.config_file import read_config
+    from mckd_ray.plan.probe import probe
     from mckd_ray.plan.store import Store
     from mckd_ray.runner.run import graph_of
 
-    def store_is_writable() -> str:
-        config = read_config(path)
-        Store(config.store.root).check_writable()
-        return config.store.root
+    def store_keeps_its_promises() -> str:
+        root = read_config(path).store.root
+        probe(Store(root))
+        return f"{root}: locks and whole files"
 
-    named: Mapping[str, Callable[[], str]] = {
-        "config and corpus": lambda: f"{len(graph_of(read_config(path)).steps)} steps",
-        "store": store_is_writable,
-    }
-    return [_try(name, action) for name, action in named.items()]
+    plan = _try("config and corpus", lambda: f"{len(graph_of(read_config(path)).steps)} steps")
+    if elsewhere:
+        store = _check("store", False, "the cluster's", "run `mckd doctor CONFIG` on one of its nodes, too", "warning")
+    else:
+        store = _try("store", store_keeps_its_promises)
+    return [plan, store, *(_models(read_config(path)) if plan["state"] == "ok" else [])]
+
+
+def _models(config: ExperimentConfig) -> list[Check]:
+    """The pretrained models that the config names: whether they load, and whether there is memory for them here."""
+    found = []
+    student, teacher = config.student, config.teacher
+    if student.model != SCRATCH:
+        # Weights, gradients and AdamW's two moments in 32 bits.
+        found.append(_model("student.model", student.model, 16, config.resources.student.gpus))
+    if engine_name(teacher) in ("vllm", "transformers") and teacher.model != SCRATCH:
+        on_gpu = config.resources.teacher.gpus
+        found.append(_model("teacher.model", teacher.model, 2 if on_gpu else 4, on_gpu))
+    return found
+
+
+def _model(key: str, model: str, bytes_each: int, gpus: float) -> Check:
+    from mckd_ray.student.size import parameters
+
+    try:
+        count = parameters(model)
+    except UserError as error:
+        return _check(key, False, str(error), "mend it as it says")
+    wanted, have = count * bytes_each / 2**30, _gpu_memory() if gpus else psutil.virtual_memory().total / 2**30
+    what = f"{model}: {count / 1e6:,.0f} million parameters, {wanted:.1f} GiB at least"
+    if have is None:
+        return _check(key, False, f"{what}; no GPU here to compare with", "run `mckd doctor` on a GPU node", "warning")
+    room = wanted <= have * max(gpus, 1)
+    todo = "take a smaller model, a larger GPU, or for the teacher more of them (resources.teacher.gpus)"
+    return _check(key, room, f"{what}; {have * max(gpus, 1):.1f} GiB here", todo, "warning")
+
+
+def _gpu_memory() -> float | None:
+    """GiB of the smallest GPU of this machine; None without one."""
+    lines = _nvidia_smi("memory.total", "csv,noheader,nounits")
+    return min(float(line) for line in lines) / 1024 if lines else None
+
+
+def _nvidia_smi(query: str, form: str) -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, f"--query-gpu={query}", f"--format={form}"]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _try(name: str, action: Callable[[], str]) -> Check:

@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from mckd_ray.config import LabellingResources, TeacherConfig, TeacherResources
 from mckd_ray.errors import MckdError, StepError
 from mckd_ray.records import Answer, TrainingRow, read_rows
+from mckd_ray.runner.placement import actor_options
 from mckd_ray.runner.reports import root_cause
 from mckd_ray.student.card import read_card
 from mckd_ray.tasks import TASKS
@@ -168,8 +169,7 @@ class _Replica:
     def __init__(self, teacher: PromptedTeacher) -> None:
         resources = teacher.resources
         options = {
-            "num_cpus": resources.cpus,
-            "num_gpus": resources.gpus,
+            **actor_options(resources),
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}},
         }
         remote: Any = ray.remote(EngineActor)

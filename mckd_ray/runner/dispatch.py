@@ -14,12 +14,15 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
+from mckd_ray.config import ResourcesConfig
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.labelling import start_pool
 from mckd_ray.runner.means import OnRay
 from mckd_ray.runner.perform import perform
+from mckd_ray.runner.placement import room_beside
 from mckd_ray.runner.reports import Report, failed
-from mckd_ray.runner.session import TRAINING_SLOT, cluster_resources
+from mckd_ray.runner.session import TRAINING_SLOT, all_nodes, cluster_resources
 from mckd_ray.runner.training_runs import start_training_runs
 from mckd_ray.teacher import PROMPTED
 
@@ -37,14 +40,14 @@ def _no_refusal() -> str:
 
 
 def dispatch(
-    steps: Sequence[Step], known: Mapping[str, Report], store: Store, start_pool: Callable[[], Pool], watch: Watch
+    steps: Sequence[Step], known: Mapping[str, Report], store: Store, resources: ResourcesConfig, watch: Watch
 ) -> dict[str, Report]:
     """Run `steps`, inputs before what needs them, and return the report of each by digest, with the `known` ones.
 
     `known` holds the reports of the steps that have happened before. `watch` is called a few times a second with the
     reports so far.
     """
-    dispatcher = Dispatcher(store, start_pool)
+    dispatcher = Dispatcher(store, resources)
     dispatcher.reports.update(known)
     dispatcher.add(steps)
     while dispatcher.busy:
@@ -57,17 +60,15 @@ class Dispatcher:
     """Steps on their way through Ray. They may come in several lots; each distinct step is given to Ray once.
 
     The pool of labelling actors is started when the first step needs it. As it and the engines of a prompted teacher
-    may both want all GPUs, they take turns, the teacher first, unless they are `beside` each other. One teacher is
+    may both want all GPUs, they take turns, the teacher first, unless the cluster has room for both. One teacher is
     asked at a time.
     """
 
-    def __init__(
-        self, store: Store, start_pool: Callable[[], Pool], beside: bool = False, refusal: Refusal = _no_refusal
-    ) -> None:
+    def __init__(self, store: Store, resources: ResourcesConfig, refusal: Refusal = _no_refusal) -> None:
         """Nothing to do yet. `refusal` gives the reason why an asking step may not begin, if there is one."""
         self.reports: dict[str, Report] = {}
         """How the steps that have ended did so, by digest."""
-        self._store, self._start_pool, self._beside, self._refusal = store, start_pool, beside, refusal
+        self._store, self._resources, self._refusal = store, resources, refusal
         self._waiting: list[Step] = []
         self._running: dict[ray.ObjectRef[Any], Step] = {}
         self._references: dict[str, ray.ObjectRef[Any]] = {}
@@ -79,9 +80,14 @@ class Dispatcher:
         return {TRAINING_SLOT: 1} if TRAINING_SLOT in cluster_resources() else {}
 
     @cached_property
+    def _beside(self) -> bool:
+        """Whether the pool may be there while a teacher is asked."""
+        return room_beside(self._resources, all_nodes(self._resources))
+
+    @cached_property
     def _runs(self) -> ActorHandle[Any]:
         """The actor that has students trained; it is started with the first of them."""
-        return start_training_runs()
+        return start_training_runs(self._resources)
 
     @property
     def busy(self) -> bool:
@@ -125,7 +131,7 @@ class Dispatcher:
             if not self._beside:
                 self._end_pool()
         if uses_pool(step) and not self._pool:
-            self._pool = self._start_pool()
+            self._pool = start_pool(self._resources.labelling)
         task = _execute.options(name=step.name, resources=self._slot if step.kind == "train" else {})
         needs = [self._argument(need) for need in step.inputs.values()]
         runs = self._runs if step.kind == "train" else None

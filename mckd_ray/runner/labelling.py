@@ -16,6 +16,7 @@ from mckd_ray import student
 from mckd_ray.config import LabellingResources, TeacherConfig
 from mckd_ray.errors import StepError
 from mckd_ray.records import Example, Gold, Label, read_rows, write_rows
+from mckd_ray.runner.placement import actor_options
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.student.base import Generation, Labeller
 from mckd_ray.tasks import TASKS
@@ -79,7 +80,7 @@ class LabellingActor:
 
 def start_pool(resources: LabellingResources) -> list[ActorHandle[Any]]:
     """The actors of a run. Ray starts an actor anew when its process or node dies."""
-    options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_restarts": -1}
+    options = {**actor_options(resources), "max_restarts": -1}
     remote: Any = ray.remote(LabellingActor)
     return [remote.options(**options).remote(max(1, int(resources.cpus))) for _ in range(resources.actors)]
 

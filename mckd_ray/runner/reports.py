@@ -51,7 +51,8 @@ def reports_of_done(store: Store, steps: Iterable[Step]) -> dict[str, Report]:
 
 def root_cause(error: BaseException) -> BaseException:
     """The first error of ours in the chain that led to `error`, else the one at its root."""
-    while not isinstance(error, MckdError):
+    # What Ray hands on from another process poses as the error itself, but its text is a traceback; it has a `cause`.
+    while not isinstance(error, MckdError) or hasattr(error, "cause"):
         cause = getattr(error, "cause", None) or getattr(error, "worker_failures", None) or error.__cause__
         if isinstance(cause, dict):
             cause = next(iter(cause.values()), None)

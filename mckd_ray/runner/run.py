@@ -78,8 +78,7 @@ def do_steps(
     if not todo:
         return known
     from mckd_ray.runner.dispatch import dispatch, is_asking
-    from mckd_ray.runner.labelling import start_pool
     from mckd_ray.runner.session import session
 
     with session(config.resources, any(map(is_asking, todo)), verbose):
-        return dispatch(todo, known, store, lambda: start_pool(config.resources.labelling), watch)
+        return dispatch(todo, known, store, config.resources, watch)

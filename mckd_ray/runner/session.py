@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import ray
 
 from mckd_ray.config import ResourcesConfig
 from mckd_ray.errors import ResourceError
+from mckd_ray.runner.placement import TRIAL_CPUS, Node, check_placement, nodes_of, wants
 
 START_ATTEMPTS = 3
 TRAINING_SLOT = "mckd_training"
@@ -19,10 +20,6 @@ TRAINING_SLOT = "mckd_training"
 Without it, all that are ready start their processes at once, and the two students of a stage wait for a third. A
 cluster may declare it for its nodes; one that does not starts what is ready.
 """
-Amounts = Mapping[str, float]
-"""CPUs and GPUs."""
-TRIAL_CPUS = 0.01
-"""What the driver of a sweep's trial takes: it only waits, but Ray Tune refuses 0."""
 WORKER_ENVIRONMENT = {
     # One thread a process unless a step says otherwise: contended threads are several times slower than one.
     "OMP_NUM_THREADS": "1",
@@ -68,7 +65,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         runtime_env={"env_vars": WORKER_ENVIRONMENT},
     )
     try:
-        _check_fits(resources, asking, trials)
+        check_placement(wants(resources, asking, trials), all_nodes(resources))
         yield
     finally:
         ray.shutdown()
@@ -102,59 +99,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def room_beside(resources: ResourcesConfig) -> bool:
-    """Whether the engines of the teacher fit into the cluster beside the labelling actors and a training run."""
-    have, all_at_once = cluster_resources(), [*_students(resources), *_engines(resources)]
-    return all(sum(one[kind] for one in all_at_once) <= have.get(kind, 0) for kind in ("CPU", "GPU"))
-
-
-def _students(resources: ResourcesConfig) -> list[Amounts]:
-    """What the processes of a training run want, and the labelling actors beside it."""
-    student, labelling = resources.student, resources.labelling
-    worker: Amounts = {"CPU": student.cpus, "GPU": student.gpus}
-    actor: Amounts = {"CPU": labelling.cpus, "GPU": labelling.gpus}
-    return [worker] * student.workers + [actor] * labelling.actors
-
-
-def _engines(resources: ResourcesConfig) -> list[Amounts]:
-    teacher = resources.teacher
-    return [{"CPU": teacher.cpus, "GPU": teacher.gpus}] * teacher.replicas
-
-
-def _drivers(trials: int) -> list[Amounts]:
-    return [{"CPU": TRIAL_CPUS, "GPU": 0.0}] * trials
-
-
-def _check_fits(resources: ResourcesConfig, asking: bool, trials: int) -> None:
-    """What runs at once must fit, or Ray would wait for ever: the labelling actors with a training run, the engines."""
-    student, labelling, teacher = resources.student, resources.labelling, resources.teacher
-    actors = f"{labelling.actors} labelling actors" + (f", {trials} trials" if trials else "")
-    needs = {
-        f"{student.workers} training workers, {actors}; see resources.student, labelling": [
-            *_students(resources),
-            *_drivers(trials),
-        ]
-    }
-    if asking:
-        what = f"{teacher.replicas} engines of the teacher; see resources.teacher"
-        needs[what] = [*_engines(resources), *_drivers(trials)]
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    for what, wanted in needs.items():
-        check_room(what, wanted, nodes)
-
-
-def check_room(what: str, wanted: Sequence[Amounts], nodes: Sequence[Amounts]) -> None:
-    """Raise ResourceError unless the `nodes` together have what is `wanted`, and one of them each single piece of it.
-
-    A training run nested in a task whose workers fit nowhere would otherwise wait in silence (ray issue 47439).
-    """
-    for kind in ("CPU", "GPU"):
-        amount, have = sum(one[kind] for one in wanted), sum(node.get(kind, 0) for node in nodes)
-        if amount > have:
-            raise ResourceError(f"the run wants {amount:g} {kind}s ({what}), the cluster has {have:g}; ask for less.")
-    for one in wanted:
-        if not any(all(one[kind] <= node.get(kind, 0) for kind in one) for node in nodes):
-            raise ResourceError(
-                f"no node of the cluster has {one['CPU']:g} CPUs and {one['GPU']:g} GPUs, which one of {what} wants; "
-                "ask for less."
-            )
+def all_nodes(resources: ResourcesConfig) -> list[Node]:
+    """The nodes of the cluster that are alive, and those that it may start."""
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    alive = [Node(node["Resources"], node.get("Labels", {})) for node in found if node["Alive"]]
+    return [*alive, *nodes_of(resources.autoscaling.values())]

@@ -18,9 +18,10 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
-from mckd_ray.config import StudentResources
+from mckd_ray.config import ResourcesConfig, StudentResources
 from mckd_ray.errors import StepError
-from mckd_ray.runner.session import cluster_resources
+from mckd_ray.runner.placement import room_for_training, worker_resources
+from mckd_ray.runner.session import all_nodes
 from mckd_ray.runner.training import work
 from mckd_ray.student.base import TrainingJob
 
@@ -56,10 +57,10 @@ class _Run:
 class TrainingRuns:
     """Gives students to Ray Train runs, which it starts when there are too few. An actor: all of it is one thread."""
 
-    def __init__(self, idle_s: float = IDLE_S) -> None:
+    def __init__(self, resources: ResourcesConfig, idle_s: float = IDLE_S) -> None:
         """No run yet; those without GPUs will wait `idle_s` seconds for another student."""
-        self._idle_s = idle_s
-        self._waiting: dict[StudentResources, asyncio.Queue[_Student]] = defaultdict(asyncio.Queue)
+        self._resources, self._idle_s = resources, idle_s
+        self._queues: dict[str, asyncio.Queue[_Student]] = defaultdict(asyncio.Queue)
         self._students: dict[Path, _Student] = {}
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,7 +75,7 @@ class TrainingRuns:
         if wanted is None:
             wanted = self._students[folder] = _Student(job, folder, resources)
             wanted.trained.add_done_callback(lambda _: self._students.pop(folder))
-            self._waiting[resources].put_nowait(wanted)
+            self._waiting(resources).put_nowait(wanted)
             self._start_runs(resources)
         await asyncio.shield(wanted.trained)
 
@@ -90,7 +91,7 @@ class TrainingRuns:
         if run.student is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0 if run.resources.gpus else self._idle_s):
-                    run.student = await self._waiting[run.resources].get()
+                    run.student = await self._waiting(run.resources).get()
         if run.student:
             run.student.attempts += 1
         return run.student is not None
@@ -102,11 +103,16 @@ class TrainingRuns:
             raise StepError(f"the training run {name} has nothing to train")
         return now.job, now.folder
 
+    def _waiting(self, resources: StudentResources) -> "asyncio.Queue[_Student]":
+        """The students that wait for a run with these resources."""
+        return self._queues[resources.model_dump_json()]
+
     def _start_runs(self, resources: StudentResources) -> None:
         """A run for each student that waits, less those that are free, as far as the cluster has room."""
         runs = [run for run in self._runs.values() if run.resources == resources]
         free = sum(run.student is None for run in runs)
-        for _ in range(min(self._waiting[resources].qsize() - free, _room(resources) - len(runs))):
+        room = max(1, room_for_training(resources, all_nodes(self._resources)))
+        for _ in range(min(self._waiting(resources).qsize() - free, room - len(runs))):
             # A name of its own: Ray Train would silently take an equal one for the same run, finished or not.
             name = f"mckd-{time.time_ns()}"
             self._runs[name] = _Run(resources)
@@ -121,7 +127,7 @@ class TrainingRuns:
             await asyncio.get_running_loop().run_in_executor(self._threads, _fit, here, name, resources)
         except Exception as raised:  # Whatever ends a run, it ends at most the student that the run had.
             error = raised
-        left, waiting = self._runs.pop(name).student, self._waiting[resources]
+        left, waiting = self._runs.pop(name).student, self._waiting(resources)
         if error and left is None and not waiting.empty():
             left = waiting.get_nowait()  # It has waited for this run in vain.
             left.attempts += 1
@@ -132,19 +138,12 @@ class TrainingRuns:
         self._start_runs(resources)
 
 
-def start_training_runs(idle_s: float = IDLE_S) -> ActorHandle[Any]:
+def start_training_runs(resources: ResourcesConfig, idle_s: float = IDLE_S) -> ActorHandle[Any]:
     """The actor `TrainingRuns`. If its process dies, Ray starts it anew, and asks it for all that was asked before."""
     remote: Any = ray.remote(TrainingRuns)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "max_concurrency": MOST_CALLS}
-    runs: ActorHandle[Any] = remote.options(**options).remote(idle_s)
+    runs: ActorHandle[Any] = remote.options(**options).remote(resources, idle_s)
     return runs
-
-
-def _room(resources: StudentResources) -> int:
-    """How many runs the cluster holds."""
-    have = cluster_resources()
-    needs = {"CPU": resources.workers * resources.cpus, "GPU": resources.workers * resources.gpus}
-    return max(1, min(int(have.get(kind, 0) // amount) for kind, amount in needs.items() if amount))
 
 
 def _fit(runs: ActorHandle[Any], name: str, resources: StudentResources) -> None:
@@ -160,7 +159,9 @@ def _fit(runs: ActorHandle[Any], name: str, resources: StudentResources) -> None
             scaling_config=ScalingConfig(
                 num_workers=resources.workers,
                 use_gpu=resources.gpus > 0,
-                resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+                resources_per_worker=worker_resources(resources),
+                accelerator_type=resources.accelerator_type,
+                label_selector=dict(resources.labels) or None,  # type: ignore[call-arg]
             ),
             run_config=RunConfig(
                 name=name, storage_path=folder, failure_config=FailureConfig(max_failures=MOST_WORKER_DEATHS)

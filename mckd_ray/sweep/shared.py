@@ -11,9 +11,7 @@ from mckd_ray.config import ResourcesConfig
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.dispatch import POLL_S, Dispatcher
-from mckd_ray.runner.labelling import start_pool
 from mckd_ray.runner.reports import Report, reports_of_done
-from mckd_ray.runner.session import room_beside
 from mckd_ray.sweep.budget import TokenBudget
 
 
@@ -23,9 +21,7 @@ class SharedSteps:
     def __init__(self, store: Store, resources: ResourcesConfig, budget: TokenBudget) -> None:
         """Nothing to do yet. `budget` is what may be spent on asking teachers."""
         self._store, self._budget = store, budget
-        self._dispatcher = Dispatcher(
-            store, lambda: start_pool(resources.labelling), room_beside(resources), self._refusal
-        )
+        self._dispatcher = Dispatcher(store, resources, self._refusal)
         self._seen: dict[str, Step] = {}
 
     def do(self, steps: Sequence[Step]) -> dict[str, Report]:

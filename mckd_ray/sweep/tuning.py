@@ -18,8 +18,8 @@ from ray.tune.search.optuna import OptunaSearch
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import ConfigError, StepError
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.placement import TRIAL_CPUS
 from mckd_ray.runner.reports import Report, root_cause
-from mckd_ray.runner.session import TRIAL_CPUS
 from mckd_ray.search_config import Axis, SearchConfig
 from mckd_ray.sweep.results import score_of
 from mckd_ray.sweep.shared import wait_for
