@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
+from mckd_ray.plan.checks import SCRATCH
 from mckd_ray.runner.results import versions
 from mckd_ray.teacher import PROMPTED, engine_name
 
