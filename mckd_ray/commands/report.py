@@ -5,25 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Command = Callable[[Any, str, Any, str], argparse.ArgumentParser]
-Print = Callable[[argparse.Namespace, Any, Any], None]
+from mckd_ray.commands.parts import add_command, count, show
+
 SELECTIONS = ("disagreement", "uncertain", "random")
 TOOLS = ("argilla", "label-studio", "csv")
 
 
-def add_commands(commands: Any, command: Command, show: Print, count: Callable[[str], int]) -> None:
-    """Add them to the command line. `command` makes one, `show` prints a result, `count` reads a number of inputs."""
-    report = command(commands, "report", _with(show, _report), "write a report of runs: one HTML file, and Markdown")
+def add_commands(commands: Any) -> None:
+    """Add them to the command line."""
+    report = add_command(commands, "report", _shown(_report), "write a report of runs: one HTML file, and Markdown")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, such as runs/demo")
     report.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where report.html and report.md go (default: RUN)"
     )
-    compare = command(commands, "compare", _with(show, _compare), "compare two runs: the same systems, paired by input")
+    compare = add_command(commands, "compare", _shown(_compare), "compare two runs: the same systems, paired by input")
     for name in ("first", "second"):
         compare.add_argument(name, type=Path, metavar="RUN", help="a run's folder, such as runs/demo")
     review = commands.add_parser("review", help="have people check pseudolabels, and take what they corrected")
     actions = review.add_subparsers(required=True, metavar="ACTION")
-    export = command(actions, "export", _with(show, _export), "write inputs that are worth a person's minute to a file")
+    export = add_command(actions, "export", _shown(_export), "write inputs that are worth a person's minute to a file")
     export.add_argument("run", type=Path, metavar="RUN", help="a run's folder, such as runs/demo")
     export.add_argument("--to", choices=TOOLS, required=True, help="the tool that will read the file")
     export.add_argument(
@@ -34,14 +34,12 @@ def add_commands(commands: Any, command: Command, show: Print, count: Callable[[
     )
     export.add_argument("-n", type=count, default=50, metavar="N", help="how many inputs (default: 50)")
     export.add_argument("--output", type=Path, metavar="FILE", help="the file (default: review.csv or .json in RUN)")
-    back = command(actions, "import", _with(show, _import), "turn reviewed rows into labelled examples")
+    back = add_command(actions, "import", _shown(_import), "turn reviewed rows into labelled examples")
     back.add_argument("file", type=Path, metavar="FILE", help="what the tool exported")
     back.add_argument("--output", type=Path, metavar="FILE", help="the JSONL file of examples (default: FILE.jsonl)")
 
 
-def _with(
-    show: Print, function: Callable[[argparse.Namespace], tuple[Any, Any]]
-) -> Callable[[argparse.Namespace], int]:
+def _shown(function: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Callable[[argparse.Namespace], int]:
     """A command from a function to its data and what draws it."""
 
     def run(options: argparse.Namespace) -> int:

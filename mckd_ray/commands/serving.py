@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mckd_ray.commands.parts import add_command, show, verbose_argument
+
 RUN = "a run's folder, the folder or digest of a `train` step, or a folder that `mckd export` wrote"
-Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
-Show = Callable[[argparse.Namespace, Any, Callable[[], Any]], None]
 
 
-def add_commands(add: Add, show: Show) -> None:
-    """Add them by `add(name, function, summary)`; they print by `show(options, data, draw)`."""
-    serve = add("serve", _serve, "serve a model over HTTP, with a page to try it, until Ctrl-C")
+def add_commands(commands: Any) -> None:
+    """Add them to the command line."""
+    serve = add_command(commands, "serve", _serve, "serve a model over HTTP, with a page to try it, until Ctrl-C")
     _model(serve)
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8000, help="the port to listen on (default: 8000)")
@@ -22,19 +22,19 @@ def add_commands(add: Add, show: Show) -> None:
     serve.add_argument("--insecure", action="store_true", help="let others call it without a token")
     serve.add_argument("--export", type=Path, metavar="FILE", help="write what `serve deploy` takes, and serve nothing")
     _override(serve)
-    serve.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
-    export = add("export", _export, "copy a model into a folder that needs no store, with a model card")
+    verbose_argument(serve)
+    export = add_command(
+        commands, "export", _export, "copy a model into a folder that needs no store, with a model card"
+    )
     _model(export)
     export.add_argument("folder", type=Path, metavar="DIR", help="the new folder")
-    predict = add("predict", _predict, "annotate a file of inputs through Ray, or what is left of it")
+    predict = add_command(commands, "predict", _predict, "annotate a file of inputs through Ray, or what is left of it")
     _model(predict)
     predict.add_argument("--input", type=Path, required=True, help="JSONL with `text` or `tokens`, and `id` if wanted")
     predict.add_argument("--output", type=Path, required=True, help="JSONL to write: a result for each input, in order")
     predict.add_argument("--actors", type=int, default=1, metavar="N", help="copies of the model (default: 1)")
     _override(predict)
-    predict.add_argument("-v", "--verbose", action="store_true", help="show the log of Ray and its workers")
-    for command in (serve, export, predict):
-        command.set_defaults(show=show)
+    verbose_argument(predict)
 
 
 def _model(command: argparse.ArgumentParser) -> None:
@@ -62,12 +62,12 @@ def _serve(options: argparse.Namespace) -> int:
     config = secured(read_settings(options.run, options.system, overrides), address, options.insecure)
     if options.export:
         write_serve_config(config, address, options.export)
-        options.show(options, {"file": str(options.export)}, lambda: f"serve deploy {options.export}")
+        show(options, {"file": str(options.export)}, lambda: f"serve deploy {options.export}")
         return 0
 
     def tell(model: Any) -> None:
         facts = {"url": address.url, "model": model.id, "token": config.token}
-        options.show(options, facts, lambda: _greeting(address.url, model.id, config.token))
+        show(options, facts, lambda: _greeting(address.url, model.id, config.token))
         sys.stdout.flush()
 
     serve_model(config, address, tell, options.verbose)
@@ -96,7 +96,7 @@ def _export(options: argparse.Namespace) -> int:
     from mckd_ray.serving.export import export
 
     model = export(options.run, options.folder, options.system)
-    options.show(options, {"folder": str(options.folder), "model": model.id}, lambda: f"{model.id}: {options.folder}")
+    show(options, {"folder": str(options.folder), "model": model.id}, lambda: f"{model.id}: {options.folder}")
     return 0
 
 
@@ -108,7 +108,7 @@ def _predict(options: argparse.Namespace) -> int:
     config = read_settings(options.run, options.system, overrides)
     with _bar() as watch:
         facts = predict(config, options.input, options.output, watch, options.verbose)
-    options.show(options, facts, lambda: f"{facts['rows']} inputs: {options.output}  {facts['outcomes']}")
+    show(options, facts, lambda: f"{facts['rows']} inputs: {options.output}  {facts['outcomes']}")
     return 0
 
 
