@@ -45,7 +45,7 @@ demo: install
 
 test: PYTEST_OPTIONS += -m "not slow"
 test test-all: install-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 lint: install-dev
 	$(BIN)/ruff check

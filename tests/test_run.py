@@ -110,7 +110,7 @@ def test_a_student_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=900)
     assert process.returncode == 2, output
     (failure,) = experiment.result()["failed"]
-    assert "empty: is not a model" in failure["message"]
+    assert "empty' can't be loaded as a tagger" in failure["message"]
     assert "Traceback" not in output
 
 

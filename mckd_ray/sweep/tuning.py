@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -218,8 +218,15 @@ def _seen(settings: SearchConfig, trial: Any) -> Seen:
     if state == "finished" and stage < result.get(LAST, 1):
         state, reason = "stopped", _why_stopped(settings, stage)
     elif state == "failed":
-        reason = _first_line(root_cause(trial.get_pickled_error() or StepError("its process died")))
+        reason = _first_line(root_cause(_error_of(trial) or StepError("its process died")))
     return Seen(_point(trial.config, settings), state, stage, result.get(SCORE), reason)
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """From the driver's own file, which is whole; Tune copies it into the trial's folder in the background."""
+    path = trial.pickled_error_file
+    error: BaseException | None = cloudpickle.loads(Path(path).read_bytes()) if path else None
+    return error
 
 
 def _why_stopped(settings: SearchConfig, stage: int) -> str:
