@@ -67,7 +67,7 @@ def serve_model(config: ServingConfig, address: Address, tell: Callable[[Model],
     """
     model = find(config.model, config.system)
     _check_free(address)
-    with _signals() as wanted, serving(config, address, verbose):
+    with serving(config, address, verbose), _signals() as wanted:  # Ray puts a handler of its own in when it starts.
         tell(model)
         while wanted() == signal.SIGHUP:
             model = _update(config) or model
@@ -109,9 +109,8 @@ def serving(config: ServingConfig, address: Address, verbose: bool = False) -> I
         deploy(config)
         yield
     finally:
-        if cluster:
-            serve.delete(NAME)
-        else:
+        serve.delete(NAME)  # What has begun is finished; a mere shutdown would end the proxy before.
+        if not cluster:
             serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
