@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,13 @@ class Experiment:
 
     folder: Path
     config: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+    """What the process has beside this one's environment; without RAY_ADDRESS, it starts a Ray of its own."""
+
+    @property
+    def steps(self) -> Path:
+        """The store's folder of steps."""
+        return self.folder / "runs" / "steps"
 
     def start(self, *overrides: str, command: str = "run") -> "subprocess.Popen[str]":
         """Start `mckd run`, or another command, on it."""
@@ -52,7 +59,7 @@ class Experiment:
         return subprocess.Popen(
             [sys.executable, "-m", "mckd_ray.cli", *command.split(), str(path), *arguments],
             cwd=self.folder,
-            env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"},
+            env={key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,12 +105,12 @@ class Experiment:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """The record of each finished step, by the step's key."""
-        paths = (self.folder / "runs" / "steps").glob("*/record.json")
+        paths = self.steps.glob("*/record.json")
         return {path.parent.name: json.loads(path.read_text()) for path in paths}
 
     def answers(self) -> list[Path]:
         """The files of answers of the labelling steps, finished or not."""
-        return list((self.folder / "runs" / "steps").glob("*/answers-*/*.parquet"))
+        return list(self.steps.glob("*/answers-*/*.parquet"))
 
     def book(self) -> list[dict[str, Any]]:
         """All that prompted teachers have answered, in the order in which it was written."""
@@ -112,7 +119,7 @@ class Experiment:
 
     def label_tables(self) -> dict[str, bytes]:
         """The bytes of each table of labels, by the step's key."""
-        tables = (self.folder / "runs" / "steps").glob("*/labels.parquet")
+        tables = self.steps.glob("*/labels.parquet")
         return {path.parent.name: path.read_bytes() for path in tables}
 
 

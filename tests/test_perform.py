@@ -75,3 +75,15 @@ def test_a_step_that_fails_takes_with_it_only_what_stands_on_it(tmp_path: Path) 
     assert states["label by the teacher"] == "failed"
     assert states["train kd seed 1"] == "skipped"
     assert states["train sft seed 1"] == "done"
+
+
+def test_a_student_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    experiment = config(stages=1, systems=["sft"])
+    named = experiment.model_copy(
+        update={"student": experiment.student.model_copy(update={"model": str(tmp_path / "empty")})}
+    )
+    reports = perform_here(graph_of(named).steps, Store(tmp_path / "store"))
+    (failure,) = [report for report in reports.values() if report.state == "failed"]
+    assert failure.message.startswith(f"'{tmp_path / 'empty'}' can't be loaded as a tagger: ")
+    assert failure.exit_status == 2
