@@ -76,6 +76,8 @@ class Asking:
         self._labels: dict[int, Label] = {}
         self._answers: dict[str, Answer] = {}
         self._fresh: list[Answer] = []
+        # Kept as answers come: what is shown many times must not look at all rows each time.
+        self._outcomes, self._tokens_out = outcome_counts(()), 0
         self._engine, self._restarts = "", 0
         self._started = self._told = time.monotonic()
 
@@ -85,7 +87,8 @@ class Asking:
         for answer in answers:
             self._answers[answer.key] = answer
             for place in self._places[answer.key]:
-                self._labels[place] = label_of(self._examples[place], answer, linearisation, self._task)
+                label = self._labels[place] = label_of(self._examples[place], answer, linearisation, self._task)
+                self._outcomes[label.outcome.value] += 1
 
     def told(self, answers: Sequence[Answer], replicas: Replicas) -> None:
         """Take in answers that have just come."""
@@ -93,6 +96,7 @@ class Asking:
         if not self._fresh:
             self._started = replicas.started
         self._fresh += answers
+        self._tokens_out += sum(answer.tokens_out for answer in answers)
         self._engine, self._restarts = replicas.engine, replicas.restarts
         self._told = time.monotonic()
 
@@ -109,8 +113,7 @@ class Asking:
     @property
     def note(self) -> str:
         """How it goes, for people."""
-        counts = outcome_counts(self._labels.values())
-        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
         return f"{outcomes}; {self._speed:.0f} tokens/s" if self._speed else outcomes
 
     @property
@@ -155,7 +158,7 @@ class Asking:
     @property
     def _speed(self) -> float:
         seconds = self._told - self._started
-        return sum(answer.tokens_out for answer in self._fresh) / seconds if seconds > 0 else 0.0
+        return self._tokens_out / seconds if seconds > 0 else 0.0
 
     def _cost(self, answers: Iterable[Answer]) -> dict[str, float | None]:
         tokens = {name: sum(values) for name, values in _columns(answers).items()}
