@@ -1,6 +1,7 @@
 # install: .venv with everything at the exact versions of requirements/, vLLM's CPU build included
 # demo:    a student distilled in stages from a small built-in corpus
 # test:    all tests but those marked slow; test-all: all tests; lint: style, format, types
+# docs:    the documentation as a site, in site/
 # lock:    write requirements/*.txt anew from pyproject.toml
 # Needs Python 3.11 or later, make and gcc. `make PYTHON=/path/to/python3.12 install` chooses another Python.
 
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := install
-.PHONY: install install-dev demo test test-all lint lock clean
+.PHONY: install install-dev demo test test-all lint docs lock clean
 
 PYTHON ?= $(firstword $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name; done))
 BIN := .venv/bin
@@ -52,9 +53,12 @@ lint: install-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 lock: $(BIN)/python
 	$(BIN)/python requirements/lock.py
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,8 +19,9 @@ DATA_SCHEME = "data:"
 class TaskConfig(Section):
     """Which task it is."""
 
-    kind: Literal["constituency", "semantic", "text"]
-    """What is generated: labelled trees, intent and slots, or any text."""
+    kind: str
+    """What is generated: constituency (labelled trees), semantic (intent and slots), text (any text), or a task of
+    your own in mckd_ray/tasks."""
 
 
 class SourceConfig(Section):

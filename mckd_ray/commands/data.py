@@ -55,9 +55,9 @@ def _data_get(options: argparse.Namespace) -> int:
 def _data_show(options: argparse.Namespace) -> int:
     from mckd_ray.config_file import read_config
     from mckd_ray.corpora.show import describe, render
-    from mckd_ray.tasks import TASKS
+    from mckd_ray.tasks import task_named
 
     config = read_config(options.config, options.override)
-    description = describe(config.corpus, TASKS[config.task.kind])
+    description = describe(config.corpus, task_named(config.task.kind))
     show(options, description, lambda: render(description))
     return 0

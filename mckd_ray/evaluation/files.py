@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mckd_ray.corpora.rows import lines
-from mckd_ray.errors import ConfigError, DataError, nearest
+from mckd_ray.errors import ConfigError, DataError
 from mckd_ray.evaluation.predictions import ANNOTATION_FIELDS, MISSING, Prediction, read_prediction
 from mckd_ray.evaluation.scoring import Answer, add_counts, count_answers, summarise
 from mckd_ray.records import Example
-from mckd_ray.tasks import TASKS
+from mckd_ray.tasks import task_named
 from mckd_ray.tasks.base import Task
 from mckd_ray.tasks.rows import read_id
 
@@ -37,9 +37,7 @@ def evaluate_files(
     Raises DataError, with file and line, for a row that can't be read, an id that occurs twice, gold without an
     annotation and a prediction without gold; ConfigError for an unknown task or linearisation.
     """
-    if task_name not in TASKS:
-        raise ConfigError(f"There is no task '{task_name}'.{nearest(task_name, TASKS)}")
-    task = TASKS[task_name]
+    task = task_named(task_name)
     gold = _read_gold(task, gold_path)
     predictions = _read_predictions(task, gold, predicted_path, linearisation)
     chosen = [predictions.get(name, MISSING) for name in gold]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from mckd_ray.config import ExperimentConfig, StudentConfig
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.student import KINDS
-from mckd_ray.tasks import TASKS
+from mckd_ray.tasks import task_named
 from mckd_ray.tasks.base import Task
 from mckd_ray.teacher import PROMPTED, engine_name, make_prompts
 
@@ -26,7 +26,7 @@ def _students_fit_the_task(config: ExperimentConfig) -> None:
 
 
 def _student_fits(config: ExperimentConfig, key: str, student: StudentConfig) -> None:
-    task = TASKS[config.task.kind]
+    task = task_named(config.task.kind)
     if student.linearisation not in task.linearisations:
         hint = nearest(student.linearisation, task.linearisations)
         raise ConfigError(
@@ -86,7 +86,7 @@ def _teacher_has_what_it_needs(config: ExperimentConfig) -> None:
         raise ConfigError(f"teacher.model is empty, but teacher.engine={teacher.engine} needs {what} there.")
     if engine == "student" and not teacher.shots and config.corpus.general is None:
         raise ConfigError("teacher.engine=student has nothing to learn from; set teacher.shots or corpus.general.")
-    task = TASKS[config.task.kind]
+    task = task_named(config.task.kind)
     if teacher.linearisation and teacher.linearisation not in task.linearisations:
         hint = nearest(teacher.linearisation, task.linearisations)
         raise ConfigError(

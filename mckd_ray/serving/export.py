@@ -15,15 +15,10 @@ from mckd_ray.errors import StoreError
 from mckd_ray.plan.store import write_json
 from mckd_ray.runner.run import PLAN
 from mckd_ray.serving.models import MANIFEST, Model, content_digest, find, model_files
+from mckd_ray.tasks import TASKS
 
 FORMAT = 1
 """Of the manifest; raise it when a reader of the old one could no longer read the new."""
-_PIPELINES = {"constituency": "token-classification", "semantic": "token-classification", "text": "text-generation"}
-_TASKS = {
-    "constituency": "constituency parsing: a labelled tree over the tokens of a sentence",
-    "semantic": "slot filling and intent classification of an utterance",
-    "text": "text to text",
-}
 
 
 def export(run: str, folder: Path, system: str | None = None) -> Model:
@@ -78,7 +73,7 @@ def model_card(model: Model, manifest: Mapping[str, Any]) -> str:
     return template.substitute(
         front=front,
         name=model.name,
-        task=_TASKS[model.task],
+        task=TASKS[model.task].summary,
         kind=model.kind,
         linearisation=model.linearisation,
         validity="Only legal outputs are generated." if model.constrained else "Outputs are repaired where need be.",
@@ -94,7 +89,7 @@ def _front_matter(model: Model, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Without a licence: that of the data and of the base model decide it, and whoever publishes the model knows."""
     front: dict[str, Any] = {
         "library_name": "mckd_ray",
-        "pipeline_tag": _PIPELINES[model.task],
+        "pipeline_tag": TASKS[model.task].hub_task,
         "tags": ["mckd", "knowledge-distillation", model.task, model.kind],
     }
     if _from_hub(manifest):
@@ -103,7 +98,7 @@ def _front_matter(model: Model, manifest: Mapping[str, Any]) -> dict[str, Any]:
         metrics = [{"type": name, "value": round(value, 2)} for name, value in manifest["scores"].items()]
         dataset = _corpus_name(manifest)
         result = {
-            "task": {"type": _PIPELINES[model.task], "name": model.task},
+            "task": {"type": TASKS[model.task].hub_task, "name": model.task},
             "dataset": {"name": dataset, "type": dataset, "split": "test"},
             "metrics": metrics,
         }

@@ -127,7 +127,7 @@ class ServingConfig(Section):
 
     def examples_for(self, task: str) -> tuple[str, ...]:
         """Inputs that the page offers."""
-        return self.examples or EXAMPLES[task]
+        return self.examples or EXAMPLES.get(task, ())
 
 
 def read_settings(run: str, system: str | None, overrides: Sequence[str]) -> ServingConfig:

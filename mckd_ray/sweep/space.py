@@ -10,7 +10,7 @@ from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import changed, setting_names
 from mckd_ray.errors import ConfigError, nearest
 from mckd_ray.search_config import Axis, SearchConfig
-from mckd_ray.tasks import TASKS
+from mckd_ray.tasks import task_named
 
 STAGES = "plan.stages"
 WHERE = "search.space"
@@ -44,7 +44,7 @@ def search_of(config: ExperimentConfig) -> SearchConfig:
         )
     if not search.space:
         raise ConfigError(f"{WHERE} is empty; name a setting and its values, such as plan.stages: [1, 2, 3].")
-    metrics = TASKS[config.task.kind].metrics
+    metrics = task_named(config.task.kind).metrics
     if search.objective and search.objective not in metrics:
         raise ConfigError(
             f"search.objective is '{search.objective}', no metric of task {config.task.kind}."

@@ -138,6 +138,10 @@ class Task(ABC):
     """A sequence generation task. A target is always the task's canonical string of an annotation."""
 
     name: ClassVar[str]
+    summary: ClassVar[str]
+    """What it is, in a few words, for a model card."""
+    hub_task: ClassVar[str] = "token-classification"
+    """What the Hugging Face Hub calls such a task."""
     linearisations: ClassVar[Mapping[str, Linearisation]]
     tags: ClassVar[TagScheme | None]
     metrics: ClassVar[tuple[str, ...]]

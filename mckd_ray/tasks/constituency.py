@@ -30,6 +30,7 @@ class Constituency(Task):
     """
 
     name: ClassVar[str] = "constituency"
+    summary = "constituency parsing: a labelled tree over the tokens of a sentence"
     linearisations: ClassVar[Mapping[str, Linearisation]] = {
         linearisation.name: linearisation
         for linearisation in (

@@ -19,6 +19,7 @@ class Semantic(Task):
     """Intent and slots of a sentence. Rows: `{"id", "tokens", "tags", "intent"}`; without an intent it is `_`."""
 
     name = "semantic"
+    summary = "slot filling and intent classification of an utterance"
     linearisations: ClassVar[Mapping[str, Linearisation]] = {
         each.name: each for each in (Interleaved(), Tags(), Frame())
     }

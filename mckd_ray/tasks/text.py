@@ -36,6 +36,8 @@ class Text(Task):
     """
 
     name = "text"
+    summary = "text to text"
+    hub_task = "text-generation"
     linearisations: ClassVar[Mapping[str, Linearisation]] = {"plain": Plain()}
     tags = None
     metrics = ("chrf", "bleu", "rouge_l", "exact_match")
