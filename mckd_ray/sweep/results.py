@@ -92,10 +92,10 @@ def _mark(rows: Iterable[Row]) -> None:
     finished = ranked(rows)
     for row in rows:
         row |= {"rank": None, "pareto": False}
-    front = float("inf")
+    highest = float("-inf")
     for row in sorted(finished, key=lambda row: (row["seconds"], -row["score"])):
-        row["pareto"] = front == float("inf") or row["score"] > front
-        front = row["score"] if row["pareto"] else front
+        row["pareto"] = row["score"] > highest
+        highest = max(highest, row["score"])
     for rank, row in enumerate(finished, 1):
         row["rank"] = rank
 
