@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>.+?) -->\n+)?```bash\n(?P<commands>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?```bash\n(?P<commands>.*?)```", re.DOTALL)
 
 
 def main(pages: list[str]) -> int:

@@ -29,6 +29,8 @@ from mckd_ray.teacher import PROMPTED
 MOST_TASK_DEATHS = 3
 """How often Ray runs a step's task again when the process or node that ran it died."""
 POLL_S = 0.3
+CLOSING_S = 10.0
+"""How long what is still there at the end may take to end by itself."""
 
 Watch = Callable[[Mapping[str, Report]], None]
 Pool = Sequence[ActorHandle[Any]]
@@ -53,6 +55,7 @@ def dispatch(
     while dispatcher.busy:
         dispatcher.poll(POLL_S)
         watch(dispatcher.reports)
+    dispatcher.close()
     return dispatcher.reports
 
 
@@ -112,6 +115,11 @@ class Dispatcher:
         for reference in ended:
             digest = self._running.pop(reference).digest
             self.reports[digest] = _get(reference, digest)
+
+    def close(self) -> None:
+        """Have the training runs end. What is killed with Ray instead would complain of that to the user."""
+        if "_runs" in self.__dict__:
+            ray.wait([self._runs.end.remote()], timeout=CLOSING_S)
 
     def _may_begin(self, step: Step) -> bool:
         if any(self._argument(need) is None for need in step.inputs.values()):

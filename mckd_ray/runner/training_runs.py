@@ -60,7 +60,7 @@ class TrainingRuns:
     def __init__(self, resources: ResourcesConfig, idle_s: float = IDLE_S) -> None:
         """No run yet; those without GPUs will wait `idle_s` seconds for another student."""
         self._resources, self._idle_s = resources, idle_s
-        self._queues: dict[str, asyncio.Queue[_Student]] = defaultdict(asyncio.Queue)
+        self._queues: dict[str, asyncio.Queue[_Student | None]] = defaultdict(asyncio.Queue)
         self._students: dict[Path, _Student] = {}
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,8 +103,14 @@ class TrainingRuns:
             raise StepError(f"the training run {name} has nothing to train")
         return now.job, now.folder
 
-    def _waiting(self, resources: StudentResources) -> "asyncio.Queue[_Student]":
-        """The students that wait for a run with these resources."""
+    async def end(self) -> None:
+        """Return when all runs have ended; there are no more students."""
+        for run in self._runs.values():
+            self._waiting(run.resources).put_nowait(None)
+        await asyncio.gather(*self._tasks)
+
+    def _waiting(self, resources: StudentResources) -> "asyncio.Queue[_Student | None]":
+        """The students that wait for a run with these resources; None has a run end."""
         return self._queues[resources.model_dump_json()]
 
     def _start_runs(self, resources: StudentResources) -> None:
@@ -128,9 +134,8 @@ class TrainingRuns:
         except Exception as raised:  # Whatever ends a run, it ends at most the student that the run had.
             error = raised
         left, waiting = self._runs.pop(name).student, self._waiting(resources)
-        if error and left is None and not waiting.empty():
-            left = waiting.get_nowait()  # It has waited for this run in vain.
-            left.attempts += 1
+        if error and left is None and not waiting.empty() and (left := waiting.get_nowait()):
+            left.attempts += 1  # It has waited for this run in vain.
         if left and left.attempts > MOST_WORKER_DEATHS:
             left.trained.set_exception(error or StepError(f"the training run {name} ended before its student was done"))
         elif left:

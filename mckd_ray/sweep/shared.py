@@ -40,6 +40,10 @@ class SharedSteps:
         self._dispatcher.poll(0)
         return sum(report.state == "done" for report in self._dispatcher.reports.values())
 
+    def close(self) -> None:
+        """See `Dispatcher.close`."""
+        self._dispatcher.close()
+
     def _done_before(self, steps: Sequence[Step]) -> Mapping[str, Report]:
         known = self._dispatcher.reports
         return {digest: report for digest, report in reports_of_done(self._store, steps).items() if digest not in known}

@@ -130,6 +130,7 @@ def _run(sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool, ve
         order = Order(config, sweep.search, store, shared)
         seen = search(order, sweep.points, folder / "tune", watch, resume)
         executed: int = ray.get(shared.executed.remote())
+        ray.get(shared.close.remote())
     return _result(sweep, seen, executed)
 
 
