@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from study_arms import FAMILIES, SCRATCH, SEARCH_SEED, Cell, Part, Setting
+from study_findings import Findings
 from study_results import evaluations, primary_of
 from study_tables import PLOTS
 from svg import heatmap
-
-from mckd_ray.plan.store import Store
 
 SETTING = Setting(350, 0.2)
 STAGES = 2
@@ -31,24 +30,24 @@ def parts() -> Iterator[tuple[str, str, Part]]:
         yield f"{start}, pool of {pool:,}", f"{rate:.0%} {kind}", part
 
 
-def cells(part: Part) -> list[Cell]:
+def noise_cells(part: Part) -> list[Cell]:
     """Vanilla distillation, and what is compared with it."""
     return [Cell(part, FAMILIES[name], SETTING, SEARCH_SEED, STAGES) for name in ("kd", *ARMS.values())]
 
 
-def noise_tables(store: Store) -> str:
+def noise_tables(findings: Findings) -> str:
     """The gains over vanilla distillation as tables and maps."""
     gains: dict[str, dict[tuple[str, str], float]] = {arm: {} for arm in ("KD over teacher", *ARMS)}
     for row, column, part in parts():
-        kd, *others = cells(part)
-        found = evaluations(kd, store)
+        kd, *others = noise_cells(part)
+        found = evaluations(kd, findings)
         if not {"kd", "teacher"} <= found.keys():
             continue
         metric = primary_of(part, [FAMILIES["kd"]])
         base = found["kd"]["test"].scores[metric]
         gains["KD over teacher"][row, column] = base - found["teacher"]["test"].scores[metric]
         for arm, cell in zip(ARMS, others, strict=True):
-            scored = [splits for name, splits in evaluations(cell, store).items() if name.endswith(f"-{STAGES}")]
+            scored = [splits for name, splits in evaluations(cell, findings).items() if name.endswith(f"-{STAGES}")]
             if scored and "test" in scored[0]:
                 gains[arm][row, column] = scored[0]["test"].scores[metric] - base
     if not gains["KD over teacher"]:

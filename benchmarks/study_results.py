@@ -1,25 +1,19 @@
-"""What the store has of the study: the setting that the search chose, arms with their scores by seed, label quality."""
+"""What is known of the study: the setting that the search chose, arms with their scores by seed, label quality."""
 
-import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from study_arms import FAMILIES, SEARCH_SEED, Cell, Family, Part, Setting, search_cells, seed_cells
-from study_errors import Changes, changes
+from study_errors import Changes
+from study_findings import Findings, Found
 
-from mckd_ray.config_file import section_settings
-from mckd_ray.evaluation import Evaluation, PairedTest
+from mckd_ray.evaluation import PairedTest
 from mckd_ray.evaluation.significance import paired_test_over_seeds
-from mckd_ray.plan.steps import Step
-from mckd_ray.plan.store import Store
-from mckd_ray.records import Example, Label, read_rows
 from mckd_ray.tasks import TASKS
 
-Splits = Mapping[str, Evaluation]
+Splits = Mapping[str, Found]
 
 
 @dataclass(frozen=True)
@@ -45,49 +39,37 @@ class Arm:
         values = ([splits["test"].values for splits in arm.seeds.values()] for arm in (other, self))
         return paired_test_over_seeds(*values)
 
-    def wins(self, other: "Arm") -> str:
-        """With how many of the seeds that both have, this arm's score on test is the higher one."""
-        both = sorted(self.seeds.keys() & other.seeds.keys())
-        mine, others = ({seed: arm.seeds[seed]["test"].scores[self.primary] for seed in both} for arm in (self, other))
-        return f"{sum(mine[seed] > others[seed] for seed in both)}/{len(both)}" if both else ""
-
 
 def primary_of(part: Part, families: Sequence[Family]) -> str:
     """The metric by which a part's arms are ranked."""
     return TASKS[Cell(part, families[0], Setting(1, 0), SEARCH_SEED, 1).config.task.kind].primary
 
 
-def evaluations(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:
+def evaluations(cell: Cell, findings: Findings) -> dict[str, dict[str, Found]]:
     """By system and split, what of a cell has been scored."""
-    found: dict[str, dict[str, Evaluation]] = {}
+    found: dict[str, dict[str, Found]] = {}
     for scored in cell.graph.scored:
-        if store.record(scored.step.key) is not None:
-            found.setdefault(scored.system, {})[scored.split] = read_evaluation(store.folder(scored.step.key))
+        if (scores := findings.scored(scored.step)) is not None:
+            found.setdefault(scored.system, {})[scored.split] = scores
     return found
 
 
-@cache
-def read_evaluation(folder: Path) -> Evaluation:
-    """What an `evaluate` step left."""
-    return Evaluation(**json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
-
-
-def own_systems(cell: Cell, store: Store) -> dict[str, dict[str, Evaluation]]:
+def own_systems(cell: Cell, findings: Findings) -> dict[str, dict[str, Found]]:
     """The evaluations of the systems of the cell's own family, where both dev and test are there."""
     return {
         system: splits
-        for system, splits in evaluations(cell, store).items()
+        for system, splits in evaluations(cell, findings).items()
         if system not in ("teacher", "base") and {"dev", "test"} <= splits.keys()
     }
 
 
-def chosen_setting(part: Part, family: Family, store: Store, quick: bool) -> Setting | None:
+def chosen_setting(part: Part, family: Family, findings: Findings, quick: bool) -> Setting | None:
     """The setting at which the mean of the family's arms on dev is best; None before its search has ended."""
     if family.like:
-        return chosen_setting(part, FAMILIES[family.like], store, quick)
+        return chosen_setting(part, FAMILIES[family.like], findings, quick)
     best: tuple[float, Setting] | None = None
     for cell in search_cells(part, family, quick):
-        found = own_systems(cell, store)
+        found = own_systems(cell, findings)
         if len(found) < max(1, cell.stages - 1):
             return None
         score = statistics.fmean(splits["dev"].scores[primary_of(part, [family])] for splits in found.values())
@@ -96,16 +78,16 @@ def chosen_setting(part: Part, family: Family, store: Store, quick: bool) -> Set
     return best[1] if best else None
 
 
-def arms_of(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> list[Arm]:
+def arms_of(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> list[Arm]:
     """The teacher, the base, and the arms of each family whose search has ended, with the seeds that are there."""
     primary, arms = primary_of(part, families), dict[str, Arm]()
     for family in families:
-        setting = chosen_setting(part, family, store, quick)
+        setting = chosen_setting(part, family, findings, quick)
         if setting is None:
             continue
         found: dict[str, dict[int, Splits]] = {}
         for cell in seed_cells(part, family, setting, seeds):
-            for system, splits in evaluations(cell, store).items():
+            for system, splits in evaluations(cell, findings).items():
                 if not {"dev", "test"} <= splits.keys():
                     continue
                 if system in ("teacher", "base"):
@@ -126,68 +108,31 @@ class PoolLabels:
     changes: Changes | None
 
 
-def pool_labels(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> list[PoolLabels]:
+def pool_labels(
+    part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool
+) -> list[PoolLabels]:
     """The pool's labels by family and stage, the teacher's first."""
     primary, found = primary_of(part, families), dict[str, PoolLabels]()
     for family in families:
-        setting = chosen_setting(part, family, store, quick)
+        setting = chosen_setting(part, family, findings, quick)
         for cell in seed_cells(part, family, setting, seeds) if setting else ():
-            changed = changes(cell, store) if cell.seed == SEARCH_SEED else {}
+            changed = findings.changes(cell) if cell.seed == SEARCH_SEED else {}
             for name, step in cell.graph.quality.items():
-                record = store.record(step.key)
-                if record is None or not record.facts["count"]:
+                scores = findings.scored(step)
+                if scores is None:
                     continue
                 stage = name.removeprefix(f"{family.system} labels ").partition(" ")[0]
                 key = "teacher" if name == "teacher labels" else f"{family.name}, after stage {stage}"
                 row = found.setdefault(key, PoolLabels(key, [], changed.get(name)))
-                row.scores.append(record.facts["scores"][primary])
+                row.scores.append(scores.scores[primary])
     return sorted(found.values(), key=lambda row: row.name != "teacher")
 
 
-# What may choose settings without gold: the agreement of the two students of a stage on inputs that neither has seen.
-
-
-def agreement_steps(cell: Cell) -> list[Step]:
-    """Steps beside a cell's graph: dev, without its gold, labelled by the students of the intermediate stages."""
-    return [step for pair in _pairs(cell).values() for step in pair]
-
-
-def _pairs(cell: Cell) -> dict[int, list[Step]]:
-    """By stage, the steps by which its two students label dev."""
-    if cell.family.name != "cross":
-        return {}
-    corpus = cell.graph.steps[0]
-    settings = {"task": cell.config.task.kind, "split": "dev"}
-    options = section_settings(cell.config.resources.labelling)
-    return {
-        stage: [
-            Step("relabel", f"label dev by {step.name}", settings, {"corpus": corpus, "student": step}, options)
-            for step in cell.graph.steps
-            if step.name.startswith(f"train mckd stage {stage} ")
-        ]
-        for stage in range(1, cell.stages)
-    }
-
-
-def agreement(cell: Cell, stage: int, store: Store) -> float | None:
-    """How well the two students of a stage agree on dev, in percent of the task's score; None if not known."""
-    pair = _pairs(cell).get(stage, [])
-    if len(pair) != 2 or any(store.record(step.key) is None for step in pair):
-        return None
-    task = TASKS[cell.config.task.kind]
-    examples = read_rows(store.folder(cell.graph.steps[0].key) / "dev.parquet", Example)
-    tables = [read_rows(store.folder(step.key) / "labels.parquet", Label) for step in pair]
-    return statistics.fmean(
-        task.example_value(task.counts(one.target, other.target, example))
-        for example, one, other in zip(examples, *tables, strict=True)
-    )
-
-
 def stage_choices(
-    part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool
+    part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool
 ) -> dict[str, dict[str, tuple[int, float]]]:
     """By family and rule, the number of stages that it picks at the family's setting, and that arm's score on test."""
-    every = arms_of(part, families, store, seeds, quick)
+    every = arms_of(part, families, findings, seeds, quick)
     arms = {arm.name: arm for arm in every if all("labelled" in splits for splits in arm.seeds.values())}
     found: dict[str, dict[str, tuple[int, float]]] = {}
     for family in families:
@@ -199,34 +144,36 @@ def stage_choices(
             continue
         picks = {split: max(mine, key=lambda stages: mine[stages].mean(split)) for split in ("dev", "labelled")}
         if family.name == "cross":
-            picks["agreement"] = 1 + _most_agreeing(part, family, store, seeds, quick)
+            picks["agreement"] = 1 + _most_agreeing(part, family, findings, seeds, quick)
         found[family.name] = {rule: (stages, mine[stages].mean("test")) for rule, stages in picks.items()}
     return found
 
 
-def _most_agreeing(part: Part, family: Family, store: Store, seeds: int, quick: bool) -> int:
+def _most_agreeing(part: Part, family: Family, findings: Findings, seeds: int, quick: bool) -> int:
     """The intermediate stage whose two students agree most, over the seeds."""
-    setting = chosen_setting(part, family, store, quick)
+    setting = chosen_setting(part, family, findings, quick)
     cells = list(seed_cells(part, family, setting, seeds)) if setting else []
 
     def mean(stage: int) -> float:
-        known = [value for cell in cells if (value := agreement(cell, stage, store)) is not None]
+        known = [value for cell in cells if (value := findings.agreement(cell, stage)) is not None]
         return statistics.fmean(known) if known else 0.0
 
     return max(range(1, family.stages), key=mean)
 
 
-def choices_without_gold(part: Part, families: Sequence[Family], store: Store, quick: bool) -> Iterator[dict[str, Any]]:
+def choices_without_gold(
+    part: Part, families: Sequence[Family], findings: Findings, quick: bool
+) -> Iterator[dict[str, Any]]:
     """For each arm of the search and each rule, the setting that it picks, with its score on dev and test."""
     primary = primary_of(part, families)
     crossing = next((family for family in families if family.name == "cross"), None)
     agreeing = {
-        cell.setting: agreement(cell, 1, store) for cell in (search_cells(part, crossing, quick) if crossing else ())
+        cell.setting: findings.agreement(cell, 1) for cell in (search_cells(part, crossing, quick) if crossing else ())
     }
     for family in families:
         if family.system == "sft" or family.with_gold or family.like:
             continue
-        cells = [(cell.setting, own_systems(cell, store)) for cell in search_cells(part, family, quick)]
+        cells = [(cell.setting, own_systems(cell, findings)) for cell in search_cells(part, family, quick)]
         for system in cells[0][1]:
             rows = [(setting, found[system]) for setting, found in cells if "labelled" in found.get(system, {})]
             if len(rows) < len(cells) or any(agreeing.get(setting) is None for setting, _ in rows):

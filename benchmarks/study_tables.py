@@ -7,11 +7,11 @@ from pathlib import Path
 
 from common import Claims
 from study_arms import Family, Part
+from study_findings import Findings
 from study_results import Arm, arms_of, choices_without_gold, pool_labels, primary_of, stage_choices
 from svg import points
 
 from mckd_ray.evaluation import PairedTest
-from mckd_ray.plan.store import Store
 
 PLOTS = Path(__file__).resolve().parent.parent / "docs" / "plots"
 SFT, KD, BORN_AGAIN = ("sft",), ("kd", "kd + gold"), ("born-again", "born-again + gold")
@@ -27,9 +27,9 @@ def best(arms: Sequence[Arm], families: Sequence[str]) -> Arm | None:
     return max(some, key=lambda arm: arm.mean("dev"), default=None)
 
 
-def part_tables(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> str:
+def part_tables(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
     """All tables of a part, and its plot."""
-    arms = arms_of(part, families, store, seeds, quick)
+    arms = arms_of(part, families, findings, seeds, quick)
     head = f"### {part.title}\n\n`python benchmarks/study.py --part {part.name}`"
     if not arms:
         return f"{head}: not run yet."
@@ -41,9 +41,9 @@ def part_tables(part: Part, families: Sequence[Family], store: Store, seeds: int
     tables = [
         f"{head}.\n\n![{part.title}](plots/{plot.name})",
         arm_table(arms),
-        quality_table(part, families, store, seeds, quick),
-        choice_table(part, families, store, quick),
-        stages_table(part, families, store, seeds, quick),
+        quality_table(part, families, findings, seeds, quick),
+        choice_table(part, families, findings, quick),
+        stages_table(part, families, findings, seeds, quick),
     ]
     return "\n\n".join(table for table in tables if table)
 
@@ -68,9 +68,9 @@ def arm_table(arms: Sequence[Arm]) -> str:
     )
 
 
-def quality_table(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> str:
+def quality_table(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
     """How good the labels of the pool are after each stage, and what has become of the teacher's errors."""
-    rows = pool_labels(part, families, store, seeds, quick)
+    rows = pool_labels(part, families, findings, seeds, quick)
     if not rows:
         return ""
     metric = primary_of(part, families)
@@ -86,9 +86,9 @@ def quality_table(part: Part, families: Sequence[Family], store: Store, seeds: i
     return "\n".join(lines)
 
 
-def choice_table(part: Part, families: Sequence[Family], store: Store, quick: bool) -> str:
+def choice_table(part: Part, families: Sequence[Family], findings: Findings, quick: bool) -> str:
     """What each rule for choosing steps and dropout would have cost, against dev."""
-    rows = list(choices_without_gold(part, families, store, quick))
+    rows = list(choices_without_gold(part, families, findings, quick))
     if not rows:
         return ""
     lines = ["| steps and dropout chosen by | dev | test | as dev does |", "|---|---|---|---|"]
@@ -101,9 +101,9 @@ def choice_table(part: Part, families: Sequence[Family], store: Store, quick: bo
     return "\n".join([*lines, f"\nMeans over {len(wanted)} arms of the search, one seed."])
 
 
-def stages_table(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool) -> str:
+def stages_table(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
     """Which number of stages each rule picks."""
-    found = stage_choices(part, families, store, seeds, quick)
+    found = stage_choices(part, families, findings, seeds, quick)
     if not found:
         return ""
     rules = {"dev": "dev", "labelled": "labelled budget", "agreement": "agreement of the two students"}
@@ -114,9 +114,9 @@ def stages_table(part: Part, families: Sequence[Family], store: Store, seeds: in
     return "\n".join([*lines, "\nIn brackets: the score on test of the K that is chosen."])
 
 
-def goals(part: Part, families: Sequence[Family], store: Store, seeds: int, quick: bool, claims: Claims) -> None:
+def goals(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool, claims: Claims) -> None:
     """Hold the best MCKD arm, chosen on dev, to what the study is about."""
-    arms = arms_of(part, families, store, seeds, quick)
+    arms = arms_of(part, families, findings, seeds, quick)
     ours = best(arms, MCKD)
     if ours is None:
         return
