@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from ray.cluster_utils import Cluster
 
 from mckd_ray.config_file import read_config
 from mckd_ray.sweep.sweep import planned
@@ -138,6 +141,9 @@ def test_a_trial_that_fails_is_a_row_with_its_reason(swept: Experiment) -> None:
     assert "no usable row" in output
 
 
+SECOND_STAGE = ("train mckd-2", "label dev by mckd-2", "evaluate mckd-2")
+
+
 def without(experiment: Experiment, folder: Path, names: tuple[str, ...]) -> Experiment:
     """A copy of `experiment` whose store lacks the steps with these beginnings of their names."""
     steps = experiment.folder / "runs" / "steps"
@@ -148,22 +154,59 @@ def without(experiment: Experiment, folder: Path, names: tuple[str, ...]) -> Exp
     return Experiment(folder, CONFIG)
 
 
+def check_same(disturbed: Experiment, swept: Experiment, finished: dict[str, Any]) -> None:
+    """The table is that of the undisturbed sweep, and no step that was `finished` before a fault was run again."""
+    after = disturbed.records()
+    assert {key: after[key] for key in finished} == finished
+    assert scores(result(disturbed, "first")) == scores(result(swept, "first"))
+
+
 @pytest.mark.slow
-def test_after_kills_of_a_trial_and_of_the_driver_the_sweep_is_resumed(swept: Experiment, tmp_path: Path) -> None:
-    experiment = without(swept, tmp_path, ("train mckd-2", "label dev by mckd-2", "evaluate mckd-2"))
+def test_after_kills_of_workers_and_of_the_driver_the_sweep_is_resumed(swept: Experiment, tmp_path: Path) -> None:
+    """First the process of a trial, then that of a training worker, then the driver."""
+    experiment = without(swept, tmp_path, SECOND_STAGE)
     kept = experiment.records()
     process = sweep(experiment)
-    (trial, *_) = wait_for(lambda: processes_below(process.pid, "ray::ImplicitFunc"), process)
-    trial.kill()
-    done = wait_for(lambda: set(experiment.records()) - set(kept), process)
+    for title in ("ray::ImplicitFunc", "ray::RayTrainWorker"):
+        wait_for(partial(processes_below, process.pid, title), process)[0].kill()
+    wait_for(lambda: experiment.records().keys() - kept.keys(), process)
     os.kill(process.pid, signal.SIGKILL)
-    before = experiment.records()
+    finished = experiment.records()
     process.communicate()
     ended(sweep(experiment, options="--resume"))
-    after = experiment.records()
-    assert done <= set(before)
-    assert {key: after[key] for key in before} == before, "a finished step was run again"
-    assert scores(result(experiment, "first")) == scores(result(swept, "first"))
+    check_same(experiment, swept, finished)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head for the driver, and a node for all else."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=3)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_the_node_that_all_its_trials_are_on(
+    swept: Experiment, cluster: Cluster, tmp_path: Path
+) -> None:
+    experiment = without(swept, tmp_path, SECOND_STAGE)
+    experiment.environment["RAY_ADDRESS"] = cluster.address
+    process = sweep(experiment)
+    (node,) = cluster.worker_nodes
+    raylet = node.all_processes["raylet"][0].process.pid
+    wait_for(lambda: processes_below(raylet, "ray::RayTrainWorker"), process)
+    assert processes_below(raylet, "ray::ImplicitFunc"), "a trial"
+    finished = experiment.records()
+    cluster.remove_node(node, allow_graceful=False)
+    cluster.add_node(num_cpus=3)
+    ended(process)
+    check_same(experiment, swept, finished)
+    ended(sweep(experiment, options="--resume"))
+    assert result(experiment, "first")["executed"] == 0
+    check_same(experiment, swept, finished)
 
 
 def test_resuming_what_never_began_is_one_sentence(tmp_path: Path) -> None:
