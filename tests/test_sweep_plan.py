@@ -100,6 +100,8 @@ def test_max_trials_cuts_a_grid_short() -> None:
         (None, ["no search section"]),
         ({"space": {}}, ["search.space is empty"]),
         (space(plan__stage=[1]), ["no setting 'plan.stage'", "Did you mean 'plan.stages'"]),
+        (space(shots=[1]), ["no setting 'shots'. Did you mean 'teacher.shots'?"]),
+        (space(sortOf=[1]), ["no setting 'sortOf'", "corpus.labelled", "teacher, student, plan."]),
         (space(student__training=[1]), ["is a section", "student.training.steps"]),
         (space(plan__stages=[1, 0]), ["plan.stages is 0", "greater than or equal to 1"]),
         (space(student__kind=["tager"]), ["student.kind is 'tager'", "Did you mean 'tagger'"]),

@@ -1,5 +1,6 @@
 """The space of a sweep: which settings may be searched, and the points of a grid or of random draws."""
 
+import difflib
 import itertools
 import math
 import random
@@ -33,6 +34,8 @@ _NOT_SEARCHED = {
 }
 _SEARCHED = ("corpus.labelled", "corpus.pool", "corpus.general")
 """Parts of what is not searched that are, as they leave dev as it is."""
+NEAREST = 3
+"""A name that is not known is answered with at most so many that are like it."""
 
 
 def search_of(config: ExperimentConfig) -> SearchConfig:
@@ -59,15 +62,10 @@ def search_of(config: ExperimentConfig) -> SearchConfig:
 
 
 def _check_axis(config: ExperimentConfig, name: str, axis: Axis) -> None:
-    known = setting_names()
-    if name not in known:
-        below = [other for other in known if other.startswith(f"{name}.")]
-        hint = f" It is a section; name one of {', '.join(below)}." if below else nearest(name, known)
-        raise ConfigError(f"{WHERE}: there is no setting '{name}'.{hint}")
-    if not _is_part(name, _SEARCHED):
-        for part, reason in _NOT_SEARCHED.items():
-            if _is_part(name, [part]):
-                raise ConfigError(f"{WHERE}: '{name}' cannot be searched: {reason}; leave it out.")
+    if name not in setting_names():
+        raise ConfigError(f"{WHERE}: there is no setting '{name}'.{_instead_of(name)}")
+    if reason := _refusal(name):
+        raise ConfigError(f"{WHERE}: '{name}' cannot be searched: {reason}; leave it out.")
     if axis.interval is not None and config.search is not None and config.search.algorithm == "grid":
         raise ConfigError(
             f"{WHERE}: {name} has a continuous range, which has no grid; list its values, or set search.algorithm to "
@@ -75,6 +73,28 @@ def _check_axis(config: ExperimentConfig, name: str, axis: Axis) -> None:
         )
     for value in axis.interval or axis.values:
         changed(config, {name: value}, WHERE)
+
+
+def _instead_of(name: str) -> str:
+    """The settings that may be meant, of those that can be searched."""
+    known = [setting for setting in setting_names() if not _refusal(setting)]
+    if below := [setting for setting in known if setting.startswith(f"{name}.")]:
+        return f" It is a section; name one of {', '.join(below)}."
+    called = [setting for setting in known if setting.endswith(f".{name}")]
+    if close := called or difflib.get_close_matches(name, known, n=NEAREST):
+        return f" Did you mean {' or '.join(repr(setting) for setting in close[:NEAREST])}?"
+    return f" Settings of these can be searched: {', '.join(dict.fromkeys(map(_section, known)))}."
+
+
+def _refusal(name: str) -> str:
+    """Why the setting `name` cannot be searched; empty if it can."""
+    if _is_part(name, _SEARCHED):
+        return ""
+    return next((reason for part, reason in _NOT_SEARCHED.items() if _is_part(name, [part])), "")
+
+
+def _section(name: str) -> str:
+    return next((part for part in _SEARCHED if _is_part(name, [part])), name.partition(".")[0])
 
 
 def _is_part(name: str, parts: "list[str] | tuple[str, ...]") -> bool:
