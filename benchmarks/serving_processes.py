@@ -1,6 +1,7 @@
 """What `benchmarks/serving.py` runs in processes of their own: `python benchmarks/serving_processes.py ROLE ...`.
 
-- `load URL CLIENTS SECONDS`: closed-loop clients; prints latencies and failures as JSON.
+- `load URL CLIENTS SECONDS [RATE]`: clients that ask without a pause, or RATE times a second all together; prints
+  latencies and failures as JSON.
 - `baseline FOLDER PORT`: what a user would write: FastAPI, the model, one request at a time.
 - `echo FOLDER PORT`: our endpoint before a model that answers at once.
 """
@@ -31,8 +32,8 @@ def sentences() -> list[list[str]]:
     ]
 
 
-def load(url: str, clients: int, seconds: float) -> None:
-    """Ask with so many clients, each with its next request when it has the last answer."""
+def load(url: str, clients: int, seconds: float, rate: float = math.inf) -> None:
+    """Ask with so many clients, each with its next request when it has the last answer, and when `rate` allows it."""
     import aiohttp
 
     latencies: list[float] = []
@@ -41,9 +42,10 @@ def load(url: str, clients: int, seconds: float) -> None:
     bodies = [{"tokens": tokens} for tokens in sentences()]
 
     async def client(session: aiohttp.ClientSession, number: int, end: float) -> None:
-        turn = number
+        turn, due = number, end - seconds + number / rate
         while time.perf_counter() < end:
-            turn += 1
+            await asyncio.sleep(due - time.perf_counter())
+            turn, due = turn + 1, due + clients / rate
             started = time.perf_counter()
             try:
                 async with session.post(f"{url}/v1/parse", json=bodies[turn % len(bodies)]) as answer:
@@ -136,7 +138,7 @@ def main() -> None:
     """Run the role that the command line names."""
     role, *arguments = sys.argv[1:]
     if role == "load":
-        load(arguments[0], int(arguments[1]), float(arguments[2]))
+        load(arguments[0], int(arguments[1]), *map(float, arguments[2:]))
     elif role == "baseline":
         baseline(arguments[0], int(arguments[1]))
     elif role == "echo":
