@@ -3,8 +3,10 @@
     python benchmarks/serving.py [--quick] [--json FILE] [--soak MINUTES [--rate N]]
 
 Both serve the same sequence-to-sequence student, of t5-small's size, with one thread a process. Its weights are random:
-what it writes is constrained to legal trees, so that it has the length of a real answer, and costs the same. The load
-generator is a process of its own, on the same machine. The baseline is FastAPI and the model, one request at a time.
+what it writes is constrained to legal trees, so that it has the length of a real answer, and its vocabulary knows the
+words that it is asked about, so that it reads about a piece a word, as a pretrained one does. So it costs the same. The load
+generator is a process of its own, on the same machine. The baseline is FastAPI and `model.generate`, one request at a
+time, which writes freely, and as many pieces as ours.
 """
 
 import json
@@ -26,6 +28,7 @@ from typing import Any
 import httpx2
 import psutil
 from common import Claims, arguments, machine
+from serving_processes import sentences
 
 from mckd_ray.config import ScratchConfig, StudentConfig, TrainingConfig
 from mckd_ray.records import Example, TrainingRow, write_rows
@@ -59,7 +62,8 @@ def student(folder: Path, seed: int, quick: bool) -> Path:
     tree = "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps) (PP (IN near) (NP (DT a) (NN house)))))"
     folder.mkdir()
     write_rows(folder / "rows.parquet", TrainingRow, [TrainingRow("1", tokens, "", tree)])
-    write_rows(folder / "raw.parquet", Example, [Example("1", tokens)])
+    raw = [Example(str(number), tuple(some)) for number, some in enumerate(sentences())]
+    write_rows(folder / "raw.parquet", Example, raw)
     job = TrainingJob(
         task="constituency",
         student=StudentConfig(kind="seq2seq", linearisation="tags", scratch=sizes),
@@ -170,7 +174,6 @@ def main() -> int:
     parser = arguments("Throughput and latency of the endpoint, and what disturbances cost.")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only load it for so long, and watch its memory")
     parser.add_argument("--rate", type=float, default=math.inf, metavar="N", help="--soak: most requests a second")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a trained student instead of the random one")
     options = parser.parse_args()
     seconds = 5.0 if options.quick else 60.0
     facts, claims = machine(), Claims("serving")
@@ -178,7 +181,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = tuple(student(folder / str(seed), seed, options.quick) for seed in (1, 2))
-        model = options.model or models[0]
+        model = models[0]
         if options.soak:
             before, after, load = soaked(model, PORT, options.soak, options.rate)
             print(f"memory: {before:.0f} MiB, then {after:.0f} MiB, at {load.rate:.1f} answers a second")

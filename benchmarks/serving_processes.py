@@ -2,7 +2,7 @@
 
 - `load URL CLIENTS SECONDS [RATE]`: clients that ask without a pause, or RATE times a second all together; prints
   latencies and failures as JSON.
-- `baseline FOLDER PORT`: what a user would write: FastAPI, the model, one request at a time.
+- `baseline FOLDER PORT`: what a user would write: FastAPI and `model.generate`, one request at a time.
 - `echo FOLDER PORT`: our endpoint before a model that answers at once.
 """
 
@@ -73,15 +73,18 @@ def load(url: str, clients: int, seconds: float, rate: float = math.inf) -> None
 
 
 def baseline(folder: str, port: int) -> None:
-    """The same student behind FastAPI, with one thread, one request at a time."""
+    """The same student behind FastAPI, with one thread, one request at a time.
+
+    It writes freely, but as much as a legal answer has: a piece for each word, and the end.
+    """
+    import torch
     import uvicorn
     from fastapi import FastAPI
     from pydantic import BaseModel
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from mckd_ray import student
-
-    student.use_threads(1)
-    labeller = student.load(Path(folder))
+    torch.set_num_threads(1)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     app, turn = FastAPI(), threading.Lock()
 
     class Body(BaseModel):
@@ -89,11 +92,11 @@ def baseline(folder: str, port: int) -> None:
 
     @app.post("/v1/parse")
     def parse(body: Body) -> dict[str, Any]:
+        inputs, pieces = tokenizer(" ".join(body.tokens), return_tensors="pt"), len(body.tokens) + 1
         with turn:
-            (label,) = labeller.label([Example("", tuple(body.tokens))])
-        return {"model": "baseline", "output": label.target, "outcome": label.outcome.value}
+            ids = model.generate(**inputs, max_new_tokens=pieces, min_new_tokens=pieces, do_sample=False, use_cache=True)
+        return {"model": "baseline", "output": tokenizer.decode(ids[0])}
 
-    labeller.label([Example("", ("warm", "up"))])
     uvicorn.run(app, port=port, log_level="warning")
 
 
