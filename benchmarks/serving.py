@@ -2,11 +2,11 @@
 
     python benchmarks/serving.py [--quick] [--json FILE] [--soak MINUTES [--rate N]]
 
-Both serve the same sequence-to-sequence student, of t5-small's size, with one thread a process. Its weights are random:
-what it writes is constrained to legal trees, so that it has the length of a real answer, and its vocabulary knows the
-words that it is asked about, so that it reads about a piece a word, as a pretrained one does. So it costs the same. The load
-generator is a process of its own, on the same machine. The baseline is FastAPI and `model.generate`, one request at a
-time, which writes freely, and as many pieces as ours.
+Both serve the same sequence-to-sequence student, of t5-small's size, with one thread a process. Its weights are random,
+and it costs what a real one does: its vocabulary knows the words that it is asked about, so that it reads about a piece
+a word, and what it writes is constrained to legal trees, so that it has the length of a real answer. The load generator
+is a process of its own, on the same machine. The baseline is FastAPI and `model.generate`, one request at a time; it
+writes freely, and as many pieces as ours.
 """
 
 import json

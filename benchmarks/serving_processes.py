@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mckd_ray.records import Example, Label, Outcome
@@ -85,6 +84,7 @@ def baseline(folder: str, port: int) -> None:
 
     torch.set_num_threads(1)
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    greedy = {"do_sample": False, "use_cache": True}
     app, turn = FastAPI(), threading.Lock()
 
     class Body(BaseModel):
@@ -94,7 +94,7 @@ def baseline(folder: str, port: int) -> None:
     def parse(body: Body) -> dict[str, Any]:
         inputs, pieces = tokenizer(" ".join(body.tokens), return_tensors="pt"), len(body.tokens) + 1
         with turn:
-            ids = model.generate(**inputs, max_new_tokens=pieces, min_new_tokens=pieces, do_sample=False, use_cache=True)
+            ids = model.generate(**inputs, min_new_tokens=pieces, max_new_tokens=pieces, **greedy)
         return {"model": "baseline", "output": tokenizer.decode(ids[0])}
 
     uvicorn.run(app, port=port, log_level="warning")
