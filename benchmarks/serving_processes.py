@@ -1,7 +1,8 @@
 """What `benchmarks/serving.py` runs in processes of their own: `python benchmarks/serving_processes.py ROLE ...`.
 
-- `load URL CLIENTS SECONDS`: closed-loop clients; prints latencies and failures as JSON.
-- `baseline FOLDER PORT`: what a user would write: FastAPI, the model, one request at a time.
+- `load URL CLIENTS SECONDS [RATE]`: clients that ask without a pause, or RATE times a second all together; prints
+  latencies and failures as JSON.
+- `baseline FOLDER PORT`: what a user would write: FastAPI and `model.generate`, one request at a time.
 - `echo FOLDER PORT`: our endpoint before a model that answers at once.
 """
 
@@ -12,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mckd_ray.records import Example, Label, Outcome
@@ -31,8 +31,8 @@ def sentences() -> list[list[str]]:
     ]
 
 
-def load(url: str, clients: int, seconds: float) -> None:
-    """Ask with so many clients, each with its next request when it has the last answer."""
+def load(url: str, clients: int, seconds: float, rate: float = math.inf) -> None:
+    """Ask with so many clients, each with its next request when it has the last answer, and when `rate` allows it."""
     import aiohttp
 
     latencies: list[float] = []
@@ -41,9 +41,10 @@ def load(url: str, clients: int, seconds: float) -> None:
     bodies = [{"tokens": tokens} for tokens in sentences()]
 
     async def client(session: aiohttp.ClientSession, number: int, end: float) -> None:
-        turn = number
+        turn, due = number, end - seconds + number / rate
         while time.perf_counter() < end:
-            turn += 1
+            await asyncio.sleep(due - time.perf_counter())
+            turn, due = turn + 1, due + clients / rate
             started = time.perf_counter()
             try:
                 async with session.post(f"{url}/v1/parse", json=bodies[turn % len(bodies)]) as answer:
@@ -71,15 +72,19 @@ def load(url: str, clients: int, seconds: float) -> None:
 
 
 def baseline(folder: str, port: int) -> None:
-    """The same student behind FastAPI, with one thread, one request at a time."""
+    """The same student behind FastAPI, with one thread, one request at a time.
+
+    It writes freely, but as much as a legal answer has: a piece for each word, and the end.
+    """
+    import torch
     import uvicorn
     from fastapi import FastAPI
     from pydantic import BaseModel
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from mckd_ray import student
-
-    student.use_threads(1)
-    labeller = student.load(Path(folder))
+    torch.set_num_threads(1)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    greedy = {"do_sample": False, "use_cache": True}
     app, turn = FastAPI(), threading.Lock()
 
     class Body(BaseModel):
@@ -87,11 +92,11 @@ def baseline(folder: str, port: int) -> None:
 
     @app.post("/v1/parse")
     def parse(body: Body) -> dict[str, Any]:
+        inputs, pieces = tokenizer(" ".join(body.tokens), return_tensors="pt"), len(body.tokens) + 1
         with turn:
-            (label,) = labeller.label([Example("", tuple(body.tokens))])
-        return {"model": "baseline", "output": label.target, "outcome": label.outcome.value}
+            ids = model.generate(**inputs, min_new_tokens=pieces, max_new_tokens=pieces, **greedy)
+        return {"model": "baseline", "output": tokenizer.decode(ids[0])}
 
-    labeller.label([Example("", ("warm", "up"))])
     uvicorn.run(app, port=port, log_level="warning")
 
 
@@ -136,7 +141,7 @@ def main() -> None:
     """Run the role that the command line names."""
     role, *arguments = sys.argv[1:]
     if role == "load":
-        load(arguments[0], int(arguments[1]), float(arguments[2]))
+        load(arguments[0], int(arguments[1]), *map(float, arguments[2:]))
     elif role == "baseline":
         baseline(arguments[0], int(arguments[1]))
     elif role == "echo":

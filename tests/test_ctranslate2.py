@@ -1,5 +1,6 @@
 """Students in CTranslate2: the same labels as in torch, valid in 8 bits, and the faster of the two where asked."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ import transformers
 from mckd_ray import student
 from mckd_ray.config import TrainingConfig
 from mckd_ray.errors import ModelError
+from mckd_ray.plan.identity import model_identity
 from mckd_ray.records import Example, Outcome
+from mckd_ray.serving.export import export
+from mckd_ray.serving.models import find
 from mckd_ray.student.base import Generation, Labeller
+from mckd_ray.student.card import own_files
 from mckd_ray.student.ctranslate2_labeller import CTranslate2Labeller
 from mckd_ray.student.engines import Faster
 from mckd_ray.student.seq2seq import read_student
@@ -65,10 +70,20 @@ def test_eight_bits_are_valid(folder: Path) -> None:
 
 def test_it_is_converted_once(folder: Path) -> None:
     student.load(folder, Generation("ctranslate2"))
-    (model,) = folder.parent.glob("model-ctranslate2-float32/model.bin")
+    (model,) = folder.glob("ctranslate2-float32/model.bin")
     before = model.stat().st_mtime_ns
     student.load(folder, Generation("ctranslate2"))
     assert model.stat().st_mtime_ns == before
+
+
+def test_an_export_has_what_the_engine_needs_and_is_the_same_model(folder: Path, tmp_path: Path) -> None:
+    student.load(folder, Generation("ctranslate2"))
+    exported = export(str(folder), tmp_path / "out")
+    assert exported.digest == find(str(folder)).digest
+    made, identity = exported.folder / "ctranslate2-float32", model_identity(str(exported.folder))
+    assert (made / "model.bin").is_file()
+    shutil.rmtree(made)
+    assert model_identity(str(exported.folder)) == identity
 
 
 def test_auto_takes_the_faster_one_and_says_so(folder: Path) -> None:
@@ -84,7 +99,7 @@ def test_auto_takes_the_faster_one_and_says_so(folder: Path) -> None:
 def test_what_can_not_be_converted_says_why(folder: Path, tmp_path: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     tokenizer.unk_token = None
-    for file in folder.iterdir():
+    for file in own_files(folder):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"no unk_token.*; or set student\.engine=torch"):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from mckd_ray.serving.settings import TOKEN_VARIABLE, ServingConfig
 from tests.endpoint import trained
 from tests.running import processes_below
 from tests.servers import free_port
+from tests.test_serving_http import BAD, JSON
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 TOKEN = "correct-horse"
@@ -28,8 +30,9 @@ TREE = "(S (NP (DT a) (NN dog)) (VP (VBZ sees) (NP (DT the) (NN cat))))"
 
 def config_of(seed: int) -> ServingConfig:
     model = str(trained("constituency", seed))
-    replicas = {"least": 2, "most": 2, "cpus": 0.5}
-    return ServingConfig.model_validate({"model": model, "replicas": replicas, "access_log": "/dev/null"})
+    replicas, limits = {"least": 2, "most": 2, "cpus": 0.5}, {"body_s": 1}
+    settings = {"model": model, "replicas": replicas, "limits": limits, "access_log": "/dev/null"}
+    return ServingConfig.model_validate(settings)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,22 @@ def test_a_sentence_is_parsed_over_http(url: str) -> None:
 def test_nobody_without_the_token_gets_in(url: str) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         assert httpx2.post(f"{url}/v1/parse", json={"text": "a"}, headers=headers, timeout=60).status_code == 401
+
+
+def test_bad_input_is_refused_through_serve_too(url: str) -> None:
+    headers = {**JSON, "Authorization": f"Bearer {TOKEN}"}
+    with httpx2.Client(timeout=60, headers=headers) as http:
+        answers = {case: http.post(f"{url}/v1/parse", content=body) for case, (body, *_) in BAD.items()}
+    refused = {case: (answer.status_code, answer.json()["error"]["field"]) for case, answer in answers.items()}
+    assert refused == {case: (status, field) for case, (_, status, field, _) in BAD.items()}
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(url: str) -> None:
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = f"POST /v1/parse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f'{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"text"'.encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408")
 
 
 def test_bulk_lines_pass_through_serve(url: str) -> None:

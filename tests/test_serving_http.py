@@ -35,7 +35,7 @@ class Fixed(Backend):
     """Answers each input with the same label, after some time."""
 
     def __init__(
-        self, raw: str, outcome: Outcome = Outcome.OK, target: str = "", reason: str = "", wait: float = 0
+        self, raw: str = "", outcome: Outcome = Outcome.OK, target: str = "", reason: str = "", wait: float = 0
     ) -> None:
         self.label_, self.wait = Label("", target, raw, outcome, reason=reason), wait
 
@@ -169,6 +169,15 @@ def test_paths_and_methods_that_are_not_there(parser: TestClient) -> None:
     assert parser.get("/v1/parse").json()["error"]["message"] == "this path takes POST only"
 
 
+def test_a_deep_tree_is_answered_alone_and_among_others() -> None:
+    """Deeper than any JSON library of Python's would go."""
+    tree = "(S " * 2000 + "(X a)" + ")" * 2000
+    with client_of(backend=Fixed(target=tree)) as client:
+        for body in ({"tokens": ["a"]}, {"inputs": [{"tokens": ["a"]}]}):
+            response = post(client, body)
+            assert (response.status_code, response.text.count('"label": "S"')) == (200, 2000)
+
+
 def test_what_could_not_be_parsed_has_an_annotation_all_the_same() -> None:
     with client_of(backend=Fixed("nonsense", Outcome.UNPARSABLE, reason="it makes no tree")) as client:
         answer = post(client, {"tokens": ["a", "b"]}).json()
@@ -179,6 +188,7 @@ def test_what_could_not_be_parsed_has_an_annotation_all_the_same() -> None:
 def test_what_was_cut_off_is_repaired() -> None:
     with client_of(backend=Fixed("l/NP|L/S|DT", Outcome.FAILED, reason="cut off")) as client:
         answer = post(client, {"tokens": ["a", "b"]}).json()
+        assert 'mckd_inputs_total{outcome="repaired",replica="test"} 1.0' in client.get("/metrics").text
     assert (answer["outcome"], answer["tree"]["label"]) == ("repaired", "S")
 
 
@@ -263,6 +273,13 @@ def test_an_endpoint_without_a_token_answers_to_local_names_only() -> None:
     with client_of(hosts=["localhost", "127.0.0.1", "[::1]"]) as client:
         for host, status in (("localhost:8000", 200), ("[::1]:8000", 200), ("evil.example", 421), ("", 421)):
             assert client.get("/healthz", headers={"Host": host}).status_code == status
+
+
+def test_the_document_has_an_example_of_a_request_and_of_its_answer(parser: TestClient) -> None:
+    document = parser.get("/openapi.json").json()
+    answer = document["paths"]["/v1/parse"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert words_of(answer["tree"]) == answer["tokens"] == ["The", "cat", "sleeps", "."]
+    assert document["components"]["schemas"]["ParseRequest"]["examples"][0].keys() == {"text"}
 
 
 def test_security_headers_and_no_cors(parser: TestClient) -> None:

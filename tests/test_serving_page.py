@@ -89,6 +89,7 @@ def test_a_click_folds_a_constituent_and_another_unfolds_it(page: Any) -> None:
     noun_phrase.click()
     assert words(page) == ["sleeps"]
     expect(page.locator(".folded")).to_have_text("the cat")
+    assert page.locator(".folded").evaluate("text => getComputedStyle(text).fontStyle") == "italic"
     page.get_by_role("button", name="Expand all").click()
     assert words(page) == ["the", "cat", "sleeps"]
 
@@ -98,6 +99,8 @@ def test_the_span_shows_under_the_pointer(page: Any) -> None:
     page.get_by_role("button", name="NP: the cat").hover()
     expect(page.locator("#about")).to_have_text("NP · tokens 0 to 1, characters 0 to 7 · the cat")
     assert page.locator("#tokens .on").all_text_contents() == ["the", "cat"]
+    page.get_by_role("button", name="Copy brackets").hover()
+    expect(page.locator("#about")).to_have_text("Point at a constituent to see its span; click it to fold it.")
 
 
 def test_it_works_by_keyboard_alone(page: Any) -> None:
@@ -149,6 +152,13 @@ def test_brackets_and_drawing_can_be_taken_away(browser: Any, url: str, tmp_path
     assert "var(" not in drawing
 
 
+def test_the_same_from_a_shell(page: Any) -> None:
+    page.get_by_text("From your own code").click()
+    expect(page.locator("#curl")).to_contain_text("""-d '{"text":"The cat that I saw""")
+    parse(page, "the cat's dog")
+    expect(page.locator("#curl")).to_contain_text("""-d '{"text":"the cat'\\''s dog"}'""")
+
+
 def test_errors_are_said_in_words(page: Any) -> None:
     alert = page.get_by_role("alert")
     page.get_by_role("button", name="Parse").click()
@@ -184,6 +194,9 @@ def test_a_token_is_asked_for(browser: Any) -> None:
         page.keyboard.press("Enter")
         parse(page, "the cat sleeps")
         assert page.locator("#asks").is_hidden()
+        page.get_by_text("From your own code").click()
+        expect(page.locator("#curl")).to_contain_text('-H "Authorization: Bearer $MCKD_SERVE_TOKEN"')
+        assert "s3cret" not in page.content()
 
 
 def test_slots_are_coloured(browser: Any) -> None:

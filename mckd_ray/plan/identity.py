@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mckd_ray.errors import MckdError
+from mckd_ray.student.card import own_files
 
 DIGEST_LENGTH = 16
 
@@ -23,7 +24,7 @@ def model_identity(name: str) -> str:
     path = Path(name)
     if not name or not path.exists():
         return name
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = [path] if path.is_file() else own_files(path)
     return _content(path, tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 

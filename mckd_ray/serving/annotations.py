@@ -18,8 +18,7 @@ from mckd_ray.tasks.trees import Tree, check_leaves, read_tree
 
 
 def result_json(asked: Asked, label: Label, task: str, linearisation: str) -> str:
-    """The object `schema.Result` for the `label` that a model gave one input."""
-    label = completed(label, asked, task, linearisation)
+    """The object `schema.Result` for the `label`, `completed`, that a model gave one input."""
     spans = asked.spans
     fields: dict[str, Any] = {"id": asked.id} if asked.id is not None else {}
     fields |= {
@@ -27,7 +26,7 @@ def result_json(asked: Asked, label: Label, task: str, linearisation: str) -> st
         "reason": label.reason or None,
         "confidence": None if math.isnan(label.confidence) else round(label.confidence, 6),
     }
-    if not label.outcome.usable and not label.target:
+    if label.outcome is Outcome.FAILED:
         return _object(fields)
     fields["output"] = label.target
     if task != "text":

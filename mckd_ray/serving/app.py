@@ -16,9 +16,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from mckd_ray import __version__
+from mckd_ray.records import Label, Outcome
 from mckd_ray.serving import bodies, schema
-from mckd_ray.serving.annotations import result_json
-from mckd_ray.serving.backend import Backend
+from mckd_ray.serving.annotations import completed, result_json
+from mckd_ray.serving.backend import Backend, Labelled
 from mckd_ray.serving.bulk import answer_lines
 from mckd_ray.serving.gate import AccessLog, Gate
 from mckd_ray.serving.inputs import Asked, InputReader
@@ -76,10 +77,11 @@ class Endpoint:
         read = self._reader.request
         asked = await asyncio.to_thread(read, body) if len(body) > LARGE_BODY else read(body)
         with self._room(len(asked.inputs)):
-            results, model = await self._answer(asked.inputs, request)
-        if asked.single and (failed := json.loads(results[0])).get("outcome") == "failed":
-            raise RefusedError(422, failed["reason"], "tokens" if asked.inputs[0].spans is None else "text")
-        head = f'{{"model": {json.dumps(model)}, "seconds": {time.perf_counter() - started:.4f}, '
+            labelled, results = await self._answer(asked.inputs, request)
+        first = labelled.labels[0]
+        if asked.single and first.outcome is Outcome.FAILED:
+            raise RefusedError(422, first.reason, "tokens" if asked.inputs[0].spans is None else "text")
+        head = f'{{"model": {json.dumps(labelled.model.id)}, "seconds": {time.perf_counter() - started:.4f}, '
         whole = f"{head}{results[0][1:]}" if asked.single else f'{head}"results": [{", ".join(results)}]}}'
         return Response(whole.encode(), media_type="application/json")
 
@@ -91,8 +93,7 @@ class Endpoint:
         chunks = bodies.parts(request, self._limits.bulk_bytes, self._limits.body_s)
 
         async def answer(asked: Sequence[Asked]) -> list[str]:
-            results, _ = await self._answer(asked, request)
-            return results
+            return (await self._answer(asked, request))[1]
 
         async def stream() -> AsyncGenerator[bytes]:
             self._streams += 1
@@ -154,26 +155,30 @@ class Endpoint:
             self._waiting -= count
             self._metrics.waiting(self._waiting)
 
-    async def _answer(self, asked: Sequence[Asked], request: Request) -> tuple[list[str], str]:
-        """The result of each input as JSON, and the id of the model. Raises RefusedError."""
+    async def _answer(self, asked: Sequence[Asked], request: Request) -> tuple[Labelled, list[str]]:
+        """The label of each input, with an annotation where it can be, and its result as JSON. Raises RefusedError."""
         try:
             labelling = self._backend.label([one.example for one in asked])
             labelled = await asyncio.wait_for(labelling, self._limits.request_s)
         except TimeoutError:
             raise RefusedError(504, f"no answer within {self._limits.request_s:g} s", headers=_later()) from None
         task, linearisation = labelled.model.task, labelled.model.linearisation
+        given = zip(asked, labelled.labels, strict=True)
+        labels = [completed(label, one, task, linearisation) for one, label in given]
+        self._note(asked, labels, labelled.model.id, request)
+        results = [result_json(one, label, task, linearisation) for one, label in zip(asked, labels, strict=True)]
+        return Labelled(labels, labelled.model), results
+
+    def _note(self, asked: Sequence[Asked], labels: Sequence[Label], model: str, request: Request) -> None:
+        """Count the answers, for `/metrics` and for the request's line in the access log."""
         facts: dict[str, Any] = request.state.facts
         outcomes = facts.setdefault("outcomes", Counter())
-        for one, label in zip(asked, labelled.labels, strict=True):
+        for one, label in zip(asked, labels, strict=True):
             tokens = len(one.example.tokens)
             self._metrics.answered(label.outcome.value, tokens)
             outcomes[label.outcome.value] += 1
             facts["tokens"] = facts.get("tokens", 0) + tokens
-        facts["model"] = labelled.model.id
-        results = [
-            result_json(one, label, task, linearisation) for one, label in zip(asked, labelled.labels, strict=True)
-        ]
-        return results, labelled.model.id
+        facts["model"] = model
 
 
 def make_app(backend: Backend, config: ServingConfig, task: str, gate: Mapping[str, Any], metrics: Metrics) -> Gate:

@@ -15,6 +15,7 @@ from mckd_ray.errors import StoreError
 from mckd_ray.plan.store import write_json
 from mckd_ray.runner.run import PLAN
 from mckd_ray.serving.models import MANIFEST, Model, content_digest, find, model_files
+from mckd_ray.student.card import engine_files
 from mckd_ray.tasks import TASKS
 
 FORMAT = 1
@@ -40,7 +41,7 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
         "mckd_ray": __version__,
     }
     try:
-        for path in model_files(model.folder):
+        for path in [*model_files(model.folder), *engine_files(model.folder)]:
             target = folder / path.relative_to(model.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

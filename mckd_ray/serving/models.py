@@ -10,7 +10,7 @@ from typing import Any
 
 from mckd_ray.errors import ModelError, nearest
 from mckd_ray.runner.run import PLAN, RESULT
-from mckd_ray.student.card import CARD
+from mckd_ray.student.card import CARD, own_files
 
 MANIFEST = "mckd.json"
 """What an exported folder says of its model."""
@@ -154,7 +154,7 @@ def _of_folder(folder: Path, name: str, facts: Mapping[str, Any] | None = None) 
 def model_files(folder: Path) -> list[Path]:
     """The files of the model in `folder` itself, sorted: all but what an export adds."""
     added = {folder / MANIFEST, folder / "README.md"}
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in added)
+    return [path for path in own_files(folder) if path not in added]
 
 
 def content_digest(folder: Path) -> str:

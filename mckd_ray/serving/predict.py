@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mckd_ray.records import Label
 from mckd_ray.runner.labelling import StudentLabeller, label_in_pool, start_pool
 from mckd_ray.runner.progress import INTERVAL_S, Progress, read_progress
 from mckd_ray.runner.session import session
-from mckd_ray.serving.annotations import result_json
+from mckd_ray.serving.annotations import completed, result_json
 from mckd_ray.serving.inputs import Asked, InputReader
 from mckd_ray.serving.models import Model, find
 from mckd_ray.serving.refusals import RefusedError
@@ -36,7 +37,8 @@ def predict(config: ServingConfig, source: Path, output: Path, watch: Watch, ver
     model = find(config.model, config.system)
     asked = list(read_inputs(source, InputReader(model.task, config.limits)))
     parts = output.with_name(f"{output.name}.parts")
-    _prepare(parts, digest_of([model.digest, [[*one.example.tokens, one.example.text] for one in asked]]))
+    inputs = [[*one.example.tokens, one.example.text] for one in asked]
+    _prepare(parts, digest_of([model.digest, asdict(config.generation), inputs]))
     replicas = config.replicas
     resources = LabellingResources(actors=replicas.most, cpus=replicas.cpus, gpus=replicas.gpus)
     with session(ResourcesConfig(labelling=resources), verbose=verbose), _watching(parts, watch):
@@ -62,7 +64,7 @@ def read_inputs(source: Path, reader: InputReader) -> Iterator[Asked]:
 
 
 def _prepare(parts: Path, identity: str) -> None:
-    """Make the folder of what is done; what another model, or other inputs, left there goes."""
+    """Make the folder of what is done; what another model or engine, or other inputs, left there goes."""
     marker = parts / IDENTITY
     try:
         if parts.exists() and (not marker.exists() or json.loads(marker.read_text("utf-8")) != identity):
@@ -77,9 +79,10 @@ def _write(output: Path, asked: Sequence[Asked], labels: Sequence[Label], model:
     fresh = output.with_name(f".{output.name}.new")
     with fresh.open("w", encoding="utf-8") as stream:
         for one, label in zip(asked, labels, strict=True):
-            result = result_json(one, label, model.task, model.linearisation)
+            whole = completed(label, one, model.task, model.linearisation)
+            result = result_json(one, whole, model.task, model.linearisation)
             stream.write(f'{{"line": {one.example.id}, {result[1:]}\n')
-            outcomes[label.outcome.value] += 1
+            outcomes[whole.outcome.value] += 1
     fresh.replace(output)
     return outcomes
 

@@ -10,6 +10,8 @@ import mckd_ray
 from mckd_ray.errors import ModelError
 
 CARD = "student.json"
+CONVERTED = "ctranslate2-"
+"""What begins the names of the folders, in that of a student, with what an engine has made of it."""
 
 
 def versions() -> dict[str, str]:
@@ -43,6 +45,20 @@ class Card:
             return cls(**values)
         except TypeError as error:
             raise _unreadable(folder, error) from error
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files of the model in `folder`, sorted; without what an engine has made of them, which changes no answer."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _made(path.relative_to(folder)))
+
+
+def engine_files(folder: Path) -> list[Path]:
+    """The files that engines have made of the student in `folder`, sorted, without locks and unfinished ones."""
+    return sorted(path for path in folder.glob(f"{CONVERTED}*/**/*") if path.is_file())
+
+
+def _made(path: Path) -> bool:
+    return path.parts[0].removeprefix(".").startswith(CONVERTED)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

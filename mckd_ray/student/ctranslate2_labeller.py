@@ -17,6 +17,7 @@ from filelock import FileLock
 from mckd_ray.errors import ModelError
 from mckd_ray.records import Example, Label
 from mckd_ray.student.base import Labeller
+from mckd_ray.student.card import CONVERTED
 from mckd_ray.student.pieces import Pieces
 from mckd_ray.student.seq2seq_labeller import BATCH_PIECES, Output, Settings, label_of, too_long
 from mckd_ray.student.writers import LegalWriter, Tries
@@ -37,22 +38,24 @@ def obstacle(model_type: str, pieces: Pieces) -> str:
 
 
 def converted(folder: Path, precision: str) -> Path:
-    """The student in `folder` as CTranslate2 reads it, beside that folder; converted once. Raises ModelError."""
+    """The student in `folder` as CTranslate2 reads it, in a folder within; converted once. Raises ModelError."""
     import ctranslate2
 
-    place = folder.with_name(f"{folder.name}-ctranslate2-{precision}")
-    with FileLock(place.with_name(f".{place.name}.lock")):
-        if not place.exists():
-            if not any(folder.glob("*.safetensors")):
-                raise ModelError(f"{folder}: holds no safetensors, and nothing else is read.")
-            unfinished = place.with_name(f".{place.name}.partial")
-            try:
+    place = folder / f"{CONVERTED}{precision}"
+    if place.exists():  # Then the folder need not be one that can be written to.
+        return place
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"{folder}: holds no safetensors, and nothing else is read.")
+    unfinished = place.with_name(f".{place.name}.partial")
+    try:
+        with FileLock(place.with_name(f".{place.name}.lock")):
+            if not place.exists():
                 converter = ctranslate2.converters.TransformersConverter(str(folder))
                 converter.convert(str(unfinished), quantization=precision, force=True)
-            except (OSError, ValueError, RuntimeError) as error:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                raise ModelError(f"{folder}: can't be converted for CTranslate2: {error}; set engine torch.") from error
-            unfinished.replace(place)
+                unfinished.replace(place)
+    except (OSError, ValueError, RuntimeError) as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise ModelError(f"{folder}: can't be converted for CTranslate2: {error}; set engine torch.") from error
     return place
 
 
