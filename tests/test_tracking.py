@@ -30,7 +30,8 @@ def losses_in(folder: Path) -> dict[int, float]:
     found = {}
     for path in folder.iterdir():
         for event in events(path.read_bytes()):
-            found |= {event.step: value.simple_value for value in event.summary.value if value.tag == "train/loss"}
+            losses = [value.simple_value for value in event.summary.value if value.tag == "train/loss"]
+            found.update((event.step, loss) for loss in losses)
     return found
 
 
@@ -74,7 +75,7 @@ def test_another_tracker_gets_a_run_for_each_student(
     check_trackers(tracking)
     job = job_of(tmp_path, tracking=tracking)
     for name in ("first", "second"):
-        train(replace(job, name=name), tmp_path / name, lambda steps, note: None)
+        train(replace(job, name=name, work=tmp_path / f"{name}-work"), tmp_path / name, lambda steps, note: None)
     if tracker == "mlflow":
         import mlflow
 

@@ -45,7 +45,7 @@ def tracked(trainer: "transformers.Trainer", job: TrainingJob) -> Iterator[None]
         if "mlflow" in job.tracking.to:
             import mlflow
 
-            mlflow.flush_async_logging()  # Else what was told last may be lost.
+            mlflow.flush_async_logging()  # Ray ends its processes without waiting for that.
 
 
 def _callbacks(trainer: "transformers.Trainer", job: TrainingJob) -> Iterator["transformers.TrainerCallback"]:
