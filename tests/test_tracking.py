@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import ray
+from ray import tune
 from tensorboardX.proto.event_pb2 import Event
 
 from mckd_ray.config import ScratchConfig, StudentConfig, TrackingConfig, TrainingConfig
 from mckd_ray.errors import ConfigError
+from mckd_ray.runner.session import connect
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.student.tracking import check_trackers, curves
 from mckd_ray.student.train import train
+from mckd_ray.sweep.trackers import loggers
 from tests.students import TREES, make_job, rows_of, same
 
 STEPS = 6
@@ -43,6 +47,16 @@ def events(data: bytes) -> Iterator[Event]:
         data = data[16 + length :]
 
 
+def keep_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trackers write below `folder`, and to no server."""
+    for name in ("WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME"):  # What is set in the test is unset after it.
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{folder / 'mlruns'}")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+
 def test_each_student_leaves_a_curve_for_tensorboard(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     facts = train(job, tmp_path / "model", lambda steps, note: None)
@@ -65,12 +79,7 @@ def test_another_tracker_gets_a_run_for_each_student(
 ) -> None:
     """Two students of one process, as in a Ray Train run; what they learn is what they learn without."""
     pytest.importorskip(tracker)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_PROJECT", "")
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path / 'mlruns'}")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    keep_here(tmp_path, monkeypatch)
     tracking = TrackingConfig(to=(tracker,), project="parsers")
     check_trackers(tracking)
     job = job_of(tmp_path, tracking=tracking)
@@ -97,3 +106,31 @@ def test_what_cannot_be_tracked_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     with pytest.raises(ConfigError, match="WANDB_API_KEY is not set"):
         check_trackers(TrackingConfig(to=("wandb",)))
+
+
+def _trial(values: dict[str, Any]) -> None:
+    for stage in (1, 2):
+        tune.report({"score": values["x"] * stage})
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
+def test_a_tracker_gets_a_run_for_each_trial_of_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Literal["wandb", "mlflow"]
+) -> None:
+    pytest.importorskip(tracker)
+    keep_here(tmp_path, monkeypatch)
+    connect(address=None, num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        run = tune.RunConfig(storage_path=str(tmp_path), callbacks=loggers(TrackingConfig(to=(tracker,), project="p")))
+        tune.Tuner(_trial, param_space={"x": tune.grid_search([1, 2])}, run_config=run).fit()
+    finally:
+        ray.shutdown()
+    if tracker == "mlflow":
+        import mlflow
+
+        runs = mlflow.search_runs(experiment_names=["p"], output_format="list")
+        assert {run.data.metrics["score"] for run in runs} == {2, 4}
+    else:
+        assert len(list(tmp_path.rglob("offline-run-*/*.wandb"))) == 2
