@@ -42,8 +42,9 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Any
 
 def work(settings: dict[str, Any]) -> None:
     """What each data-parallel worker of a Ray Train run does: train one student after another, while there are any."""
-    from accelerate.utils.memory import should_reduce_batch_size
     from ray.train import collective, get_context
+
+    from mckd_ray.student.train import ran_out_of_memory
 
     runs, name = settings["runs"], settings["name"]
     student.use_threads(settings["threads"])
@@ -56,7 +57,7 @@ def work(settings: dict[str, Any]) -> None:
         try:
             _train(job, finished, chief)
         except RuntimeError as error:
-            if should_reduce_batch_size(error):
+            if ran_out_of_memory(error):
                 ray.get(runs.out_of_memory.remote(name, job.accumulate))
             raise  # All workers start anew, in fresh processes: the others may be waiting for this one.
         gc.collect()  # The next student may need the memory of this one.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from accelerate.utils.memory import should_reduce_batch_size
 
 from mckd_ray import student
 from mckd_ray.student.base import TrainingJob
@@ -44,6 +45,11 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     counts = {"optimiser_steps": result.global_step, "real_tokens": round(trainer.real_tokens, 4)}
     counts["accumulate"] = job.accumulate
     return {**counts, "loss": result.training_loss, "losses": losses, **times}
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether `train` raised it because there was no memory for the batch, on a GPU or without."""
+    return bool(should_reduce_batch_size(error))
 
 
 def last_checkpoint(work: Path) -> str | None:
