@@ -2,8 +2,9 @@
 
     python benchmarks/orchestration.py [--quick] [--json FILE]
 
-The graphs are those of `mckd plan` for K stages and P partitions, of some 10 to some 1,000 steps; the steps go the way
-of a real run (Ray task, lock, folder, record), only their work is left out. --quick leaves out the largest.
+The graphs are those of `mckd plan` for K stages and P partitions, of some 10 to some 1,000 steps, and all steps of the
+trials of a sweep, each once; they go the way of a real run (Ray task, lock, folder, record), only their work is left
+out. --quick leaves out the largest, and the sweep.
 """
 
 import sys
@@ -24,26 +25,43 @@ from mckd_ray.plan.store import Store
 from mckd_ray.runner.dispatch import dispatch
 from mckd_ray.runner.reports import Report
 from mckd_ray.runner.session import WORKER_ENVIRONMENT, connect
+from mckd_ray.sweep.sweep import planned
+from mckd_ray.sweep.trials import distinct_steps
 
 GRAPHS = {"small": (1, 2), "middle": (4, 12), "large": (10, 50)}
 """K, P."""
+SWEEP = "a sweep"
 MOST_MS = 50.0
 MOST_GROWTH = 1.5
 """How much more a step may cost in the largest graph than in the middle one: 1 is linear growth."""
 MOST_BYTES = 100 * 1024
 
 
-def graph(stages: int, partitions: int) -> list[Step]:
-    """The steps of an experiment with K stages and P partitions."""
-    config = ExperimentConfig.model_validate(
+SHOTS = tuple(range(5, 51, 5))
+
+
+def config(stages: int, partitions: int, **sections: Any) -> ExperimentConfig:
+    """An experiment with K stages and P partitions."""
+    return ExperimentConfig.model_validate(
         {
             "task": {"kind": "constituency"},
             "corpus": {"format": "builtin"},
             "teacher": {"engine": "student"},
             "plan": {"stages": stages, "partitions": partitions, "evaluate": ["dev", "test"]},
+            **sections,
         }
     )
-    return plan(config, "a corpus").steps
+
+
+def graph(stages: int, partitions: int) -> list[Step]:
+    """The steps of `config`."""
+    return plan(config(stages, partitions), "a corpus").steps
+
+
+def union() -> list[Step]:
+    """The distinct steps of a sweep over stages and the teacher's shots, P=4: ten chains that share a corpus."""
+    search = {"space": {"plan.stages": [1, 2, 3, 4], "teacher.shots": SHOTS}}
+    return distinct_steps(planned(config(4, 4, search=search)).trials)
 
 
 def leave_out_the_work() -> None:
@@ -97,22 +115,24 @@ def main() -> int:
     run(graph(*GRAPHS["small"]))  # Starts the worker processes, which a long run does once.
     costs: dict[str, float] = {}
     memory: dict[str, int] = {}
-    for name in list(GRAPHS)[: 2 if options.quick else 3]:
-        steps = graph(*GRAPHS[name])
+    graphs = {name: graph(*size) for name, size in list(GRAPHS.items())[: 2 if options.quick else 3]}
+    for name, steps in (graphs if options.quick else {**graphs, SWEEP: union()}).items():
         seconds, seen = run(steps)
         costs[name], memory[name] = 1000 * seconds / len(steps), seen.driver
-        stages, partitions = GRAPHS[name]
+        size = "the steps of a sweep" if name == SWEEP else "K={} P={}".format(*GRAPHS[name])
         print(
-            f"K={stages} P={partitions}: {len(steps)} steps, {costs[name]:.1f} ms each, "
+            f"{size}: {len(steps)} steps, {costs[name]:.1f} ms each, "
             f"driver {seen.driver / 2**20:.0f} MiB, at most {seen.workers} workers",
             flush=True,
         )
-    before, last = list(costs)[-2:]
+    before, last = list(graphs)[-2:]
+    if SWEEP in costs:
+        claims.add(f"a step of {SWEEP}", costs[SWEEP], "<=", MOST_MS, "ms")
     claims.add(f"a step of the {last} graph", costs[last], "<=", MOST_MS, "ms")
     claims.add(
         f"a step of the {last} graph against one of the {before}", costs[last] / costs[before], "<=", MOST_GROWTH, "x"
     )
-    growth = (memory[last] - memory[before]) / (len(graph(*GRAPHS[last])) - len(graph(*GRAPHS[before])))
+    growth = (memory[last] - memory[before]) / (len(graphs[last]) - len(graphs[before]))
     claims.add("memory of the driver for each further step", growth / 1024, "<=", MOST_BYTES / 1024, "KiB")
     return claims.finish(options.json)
 

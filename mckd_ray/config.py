@@ -1,7 +1,7 @@
 """An experiment's config: YAML read into frozen, validated sections.
 
 `corpus`, `task`, `teacher`, `student` and `plan` change the result and are part of every step's identity;
-`resources` and `store` say how it is run, and never are; nor is `search`, which only `mckd sweep` reads.
+`resources`, `store` and `tracking` say how it is run, and never are; nor is `search`, which only `mckd sweep` reads.
 """
 
 from collections.abc import Mapping
@@ -362,6 +362,15 @@ class StoreConfig(Section):
     """A folder (local or shared between all nodes): steps/ and one folder a run below it."""
 
 
+class TrackingConfig(Section):
+    """Where training curves go beside TensorBoard's files, which each training step has in its folder."""
+
+    to: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Also there. Keys and addresses come from the environment of Ray's nodes: WANDB_API_KEY, MLFLOW_TRACKING_URI."""
+    project: str = "mckd"
+    """The project of W&B, or the experiment of MLflow."""
+
+
 class ExperimentConfig(Section):
     """A whole experiment."""
 
@@ -381,5 +390,7 @@ class ExperimentConfig(Section):
     """How it is run."""
     store: StoreConfig = StoreConfig()
     """Where it is kept."""
+    tracking: TrackingConfig = TrackingConfig()
+    """Where its training curves go."""
     search: SearchConfig | None = None
     """What `mckd sweep` varies; all other commands take the settings as they stand in the other sections."""

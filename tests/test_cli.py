@@ -103,9 +103,11 @@ def test_doctor_weighs_the_models(config: Path, tmp_path: Path, capsys: pytest.C
     from mckd_ray.student.size import parameters
 
     small = T5Config(d_model=32, d_ff=64, num_layers=2, num_heads=2, d_kv=16, vocab_size=1000)
-    small.save_pretrained(tmp_path / "t5")
-    assert parameters(str(tmp_path / "t5")) == sum(one.numel() for one in T5Model(small).parameters())
-    for model, state, words in (("t5", "ok", "0.0 GiB at least"), ("none", "error", "none: is not a model")):
+    small.save_pretrained(tmp_path / "bare")
+    (whole := T5Model(small)).save_pretrained(tmp_path / "t5")
+    assert parameters(str(tmp_path / "t5")) == sum(one.numel() for one in whole.parameters())
+    expected = (("t5", "ok", "0.0 GiB at least"), ("none", "error", "none: is not a model"))
+    for model, state, words in (*expected, ("bare", "error", "bare: has a config, but no weights")):
         config.write_text(CONFIG + f"student: {{kind: seq2seq, linearisation: words, model: {model}}}\n")
         assert main(["doctor", str(config), "--json"]) == (state == "error")
         (found,) = [one for one in json.loads(capsys.readouterr().out) if one["check"] == "student.model"]
@@ -117,7 +119,8 @@ def test_doctor_says_that_no_cluster_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    assert main(["doctor", "--address", "http://127.0.0.1:1", "--json"]) == 1
-    found = {check["check"]: check for check in json.loads(capsys.readouterr().out)}
-    assert found["Ray cluster"]["state"] == "error"
-    assert "no Ray cluster answers there" in found["Ray cluster"]["found"]
+    for address, words in (("http://127.0.0.1:1", "answers there"), ("127.0.0.1:1", "takes this machine in")):
+        assert main(["doctor", "--address", address, "--json"]) == 1
+        found = {check["check"]: check for check in json.loads(capsys.readouterr().out)}
+        assert found["Ray cluster"]["state"] == "error"
+        assert f"no Ray cluster {words}" in found["Ray cluster"]["found"]

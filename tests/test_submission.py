@@ -5,13 +5,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import yaml
 
 from mckd_ray.cli import main
 from mckd_ray.config_file import read_config
+from mckd_ray.errors import ConfigError
 from mckd_ray.runner.submission import package
+from mckd_ray.serving.models import find
+from mckd_ray.serving.predict import package as pack_prediction
+from mckd_ray.serving.settings import read_settings
+from tests.endpoint import trained
+from tests.running import TINY
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "cluster" / "local.sh"
@@ -22,6 +32,12 @@ teacher: {engine: replay, model: labels.jsonl}
 student: {kind: seq2seq, linearisation: plain, model: google-t5/t5-small}
 plan: {stages: 1, systems: [teacher]}
 """
+DISTILLATION: dict[str, Any] = {
+    **TINY,
+    "student": {**TINY["student"], "intermediate": {"steps": 40}},
+    "plan": {"stages": 2, "systems": ["mckd"]},
+    "resources": {"student": {"cpus": 2}},  # So there is room for one training run, which trains all students.
+}
 
 
 @pytest.fixture
@@ -66,17 +82,39 @@ def test_what_cannot_be_submitted_is_one_sentence(
     assert said.count("\n") == 1
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A head and a worker node on this machine, by cluster/local.sh; gives what its users export."""
+def test_a_prediction_takes_model_and_inputs_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").symlink_to(trained("constituency"))
+    (tmp_path / "in.jsonl").write_text('{"tokens": ["the", "cat"]}\n')
+    (tmp_path / "sent").mkdir()
+    config = read_settings("model", None, [])
+    output = tmp_path / "out.jsonl"
+    arguments = pack_prediction(config, Path("in.jsonl"), output, tmp_path / "sent")
+    assert arguments == ["inputs/model", "--input=inputs/in.jsonl", f"--output={output}"]
+    assert find(str(tmp_path / "sent" / "inputs" / "model")).digest == find("model").digest
+    assert (tmp_path / "sent" / "inputs" / "in.jsonl").read_text() == (tmp_path / "in.jsonl").read_text()
+
+    # Absolute paths are the cluster's own: nothing is looked for here.
+    (tmp_path / "bare").mkdir()
+    theirs = read_settings("/shared/runs/demo", "kd", [])
+    arguments = pack_prediction(theirs, Path("/shared/in.jsonl"), output, tmp_path / "bare")
+    assert arguments == ["/shared/runs/demo", "--system=kd", "--input=/shared/in.jsonl", f"--output={output}"]
+
+    with pytest.raises(ConfigError, match=r"--output is 'out.jsonl', below the folder of the job"):
+        pack_prediction(config, Path("in.jsonl"), Path("out.jsonl"), tmp_path / "bare")
+
+
+@contextmanager
+def local_cluster(nodes: int, cpus: int) -> Iterator[dict[str, str]]:
+    """A cluster on this machine, by cluster/local.sh, behind a token; gives what its users export."""
     environment = {
         **os.environ,
         "RAY": str(Path(sys.executable).with_name("ray")),
         "MCKD_CLUSTER_STATE": f"/tmp/mckd-test-{os.getpid()}",
         "MCKD_CLUSTER_PORT": "6397",
         "MCKD_CLUSTER_DASHBOARD": "8297",
-        "MCKD_CLUSTER_NODES": "2",
-        "MCKD_CLUSTER_CPUS": "2",
+        "MCKD_CLUSTER_NODES": str(nodes),
+        "MCKD_CLUSTER_CPUS": str(cpus),
     }
     try:
         subprocess.run([SCRIPT, "up"], env=environment, check=True, timeout=600)
@@ -92,6 +130,30 @@ def mckd(environment: dict[str, str], folder: Path, *arguments: str) -> "subproc
     own = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
     command = [sys.executable, "-m", "mckd_ray.cli", *arguments]
     return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=500)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+def test_a_small_distillation_is_a_job_of_a_cluster_behind_a_token(tmp_path: Path) -> None:
+    """The demo's method from the teacher to the final student; what it leaves is read from the store."""
+    store = tmp_path / "shared"
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(DISTILLATION))
+    with local_cluster(nodes=1, cpus=3) as cluster:
+        address = cluster["RAY_ADDRESS"]
+        assert requests.get(f"{address}/api/jobs/", timeout=60).status_code == 401
+        done = mckd(cluster, tmp_path, "run", "small.yaml", "--submit", address, "-o", f"store.root={store}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((store / "small" / "result.json").read_text())
+    assert set(result["systems"]) == {"mckd-2"}
+    assert f"{result['systems']['mckd-2']['unlabelled_f1']['mean']:.1f}" in done.stdout, "the job's log has the table"
+    assert len(list(store.glob("steps/train-*/model/student.json"))) == 4  # The teacher, two of stage 1, the final one.
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[dict[str, str]]:
+    """A head and a worker node."""
+    with local_cluster(nodes=2, cpus=2) as environment:
+        yield environment
 
 
 @pytest.mark.cluster
@@ -123,6 +185,15 @@ def test_a_run_is_a_job_of_a_cluster(cluster: dict[str, str], config: Path, tmp_
     accepted = mckd(cluster, tmp_path, "label", "small.yaml", "--submit", address, *shared, "--no-wait", "--json")
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     assert json.loads(accepted.stdout)["id"].startswith("raysubmit_")
+
+    # A file is annotated by a model of this machine, which is sent along.
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": ["the", "cat", "sleeps"]}) + "\n")
+    (tmp_path / "model").symlink_to(trained("constituency"))
+    output = tmp_path / "out.jsonl"
+    files = ["--input", "in.jsonl", "--output", str(output)]
+    predicted = mckd(cluster, tmp_path, "predict", "model", *files, "--submit", address)
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    assert json.loads(output.read_text())["output"] == "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"
 
     # Without the token nobody submits.
     stranger = {**cluster, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}

@@ -1,7 +1,6 @@
 """The commands of an experiment: plan, run, sweep, label, status, doctor."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mckd_ray.commands.parts import (
     count,
     show,
     submission_arguments,
+    submit,
     verbose_argument,
 )
 
@@ -130,18 +130,13 @@ def _label(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace, command: Sequence[str]) -> int:
-    """Have a cluster do `command`. With --json, standard output has what became of the job, and no log."""
-    from dataclasses import asdict
-
+    """Have a cluster do `command` on the config."""
     from mckd_ray.config_file import read_config
-    from mckd_ray.runner.submission import submit
+    from mckd_ray.runner.submission import package
 
-    log = sys.stderr if options.json else sys.stdout
     command = [*command, *(["--verbose"] if options.verbose else [])]
     config = read_config(options.config, options.override)
-    job = submit(config, command, options.submit, not options.no_wait, lambda text: print(text, end="", file=log))
-    show(options, asdict(job), lambda: f"job {job.id}: {job.status}")
-    return job.exit_status or 0
+    return submit(options, config.name, lambda folder: [*command, package(config, folder).name])
 
 
 def _status(options: argparse.Namespace) -> int:

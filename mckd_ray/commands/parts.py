@@ -4,7 +4,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mckd_ray.runner.submission import Pack
 
 
 def add_command(commands: Any, name: str, function: Any, summary: str) -> argparse.ArgumentParser:
@@ -34,6 +37,18 @@ def submission_arguments(command: argparse.ArgumentParser) -> None:
     """For a command that a cluster can do."""
     command.add_argument("--submit", metavar="ADDRESS", help="have a Ray cluster do it, such as http://127.0.0.1:8265")
     command.add_argument("--no-wait", action="store_true", help="with --submit: return as soon as the job is accepted")
+
+
+def submit(options: argparse.Namespace, name: str, pack: "Pack") -> int:
+    """Have a cluster do what `pack` prepares. With --json, standard output has what became of the job, and no log."""
+    from dataclasses import asdict
+
+    from mckd_ray.runner.submission import submit
+
+    log = sys.stderr if options.json else sys.stdout
+    job = submit(name, pack, options.submit, not options.no_wait, lambda text: print(text, end="", file=log))
+    show(options, asdict(job), lambda: f"job {job.id}: {job.status}")
+    return job.exit_status or 0
 
 
 def count(text: str) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mckd_ray.commands.parts import add_command, show, verbose_argument
+from mckd_ray.commands.parts import add_command, show, submission_arguments, submit, verbose_argument
 
 RUN = "a run's folder, the folder or digest of a `train` step, or a folder that `mckd export` wrote"
 
@@ -35,6 +35,7 @@ def add_commands(commands: Any) -> None:
     predict.add_argument("--actors", type=int, default=1, metavar="N", help="copies of the model (default: 1)")
     _override(predict)
     verbose_argument(predict)
+    submission_arguments(predict)
 
 
 def _model(command: argparse.ArgumentParser) -> None:
@@ -101,11 +102,19 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from mckd_ray.serving.predict import predict
+    from mckd_ray.serving.predict import package, predict
     from mckd_ray.serving.settings import read_settings
 
     overrides = [f"replicas.least={options.actors}", f"replicas.most={options.actors}", *options.override]
     config = read_settings(options.run, options.system, overrides)
+    if options.submit:
+        command = [f"--actors={options.actors}", *(f"--override={one}" for one in options.override)]
+        command += ["--verbose"] if options.verbose else []
+
+        def pack(folder: Path) -> list[str]:
+            return ["predict", *package(config, options.input, options.output, folder), *command]
+
+        return submit(options, options.output.stem, pack)
     with _bar() as watch:
         facts = predict(config, options.input, options.output, watch, options.verbose)
     show(options, facts, lambda: f"{facts['rows']} inputs: {options.output}  {facts['outcomes']}")

@@ -208,7 +208,12 @@ class _Planner:
             inputs["init"] = initial
         settings = {"student": model, "training": section_settings(training), "seed": seed}
         settings["data"] = [part.settings for part in recipe]
-        options = {"model": located(student.model), **section_settings(self.config.resources.student)}
+        options = {
+            "model": located(student.model),
+            "title": f"{self.config.name} {name}".strip(),
+            "tracking": section_settings(self.config.tracking),
+            **section_settings(self.config.resources.student),
+        }
         if template:
             settings["template"], options["template"] = model_identity(template), located(template)
         return self.graph.add(Step("train", name, self._of_task(settings), inputs, options))

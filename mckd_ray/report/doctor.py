@@ -15,6 +15,7 @@ from rich.table import Table
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
 from mckd_ray.plan.checks import SCRATCH
+from mckd_ray.runner.placement import shown
 from mckd_ray.runner.results import versions
 from mckd_ray.teacher import PROMPTED, engine_name
 
@@ -81,27 +82,39 @@ def _is_dashboard(address: str) -> bool:
 
 
 def _cluster(address: str, config: Path | None) -> list[Check]:
-    """The cluster behind a dashboard: reachable, closed to strangers, of our version of Ray, and large enough."""
-    if not _is_dashboard(address):
-        found = f"RAY_ADDRESS={address}" if address else "none named: a run starts a local one"
-        return [_check("Ray cluster", True, found, "")]
-    from mckd_ray.runner.placement import shown
-    from mckd_ray.runner.submission import look_at
-
+    """The cluster, if one is named: whether it is reachable, closed to strangers, of our version, and large enough."""
+    if not address:
+        return [_check("Ray cluster", True, "none named: a run starts a local one", "")]
     try:
-        cluster = look_at(address)
+        checks, nodes = _dashboard(address) if _is_dashboard(address) else _head(address)
     except UserError as error:
         return [_check("Ray cluster", False, str(error), "mend it as it says")]
-    here = versions()["ray"]
+    answers = _check("Ray cluster", True, f"{address} answers", "")
+    checks = [answers, *checks, _check("Ray cluster: nodes", True, f"{len(nodes)} nodes: {shown(nodes)}", "")]
+    return checks + ([_try("Ray cluster: room", lambda: _room(config, nodes))] if config else [])
+
+
+def _head(address: str) -> tuple[list[Check], Sequence["Node"]]:
+    """A cluster by the address that its own nodes use; who gets in has the same version, or Ray would say so."""
+    from mckd_ray.runner.session import nodes_at
+
+    nodes, mode = nodes_at(address), os.environ.get("RAY_AUTH_MODE", "")
+    name, todo = "Ray cluster: authentication", "start it with RAY_AUTH_MODE=token, and set that here"
+    return [_check(name, mode == "token", f"RAY_AUTH_MODE={mode}", todo, "warning")], nodes
+
+
+def _dashboard(address: str) -> tuple[list[Check], Sequence["Node"]]:
+    """A cluster by its dashboard's address, to which jobs are submitted."""
+    from mckd_ray.runner.submission import look_at
+
+    cluster, here = look_at(address), versions()["ray"]
     guard = "wants a token" if cluster.guarded else "lets anybody in who reaches it"
     todo = f"have the same version at both ends: pip install ray=={cluster.ray} here, or a new image there"
     checks = [
-        _check("Ray cluster", True, f"{address} answers", ""),
         _check("Ray cluster: authentication", cluster.guarded, guard, "start it with RAY_AUTH_MODE=token", "warning"),
         _check("Ray cluster: version", cluster.ray == here, f"{cluster.ray}, here {here}", todo),
-        _check("Ray cluster: nodes", True, f"{len(cluster.nodes)} nodes: {shown(cluster.nodes)}", ""),
     ]
-    return checks + ([_try("Ray cluster: room", lambda: _room(config, cluster.nodes))] if config else [])
+    return checks, cluster.nodes
 
 
 def _room(path: Path, nodes: Sequence["Node"]) -> str:

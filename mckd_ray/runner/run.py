@@ -79,6 +79,8 @@ def do_steps(
         return known
     from mckd_ray.runner.dispatch import dispatch, is_asking
     from mckd_ray.runner.session import session
+    from mckd_ray.student.tracking import check_trackers
 
+    check_trackers(config.tracking)
     with session(config.resources, any(map(is_asking, todo)), verbose):
         return dispatch(todo, known, store, config.resources, watch)

@@ -3,17 +3,21 @@
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from mckd_ray.config import ResourcesConfig
 from mckd_ray.errors import ResourceError
 from mckd_ray.runner.placement import TRIAL_CPUS, Node, check_placement, nodes_of, wants
 
 START_ATTEMPTS = 3
+KNOCK_S = 5.0
+"""How long a head may take to answer."""
 TRAINING_SLOT = "mckd_training"
 """A resource of a local Ray: so many training runs at once as the machine has cores for, in the graph's order.
 
@@ -89,6 +93,22 @@ def connect(address: str | None, **settings: Any) -> None:
         else:
             return
     raise ResourceError("Ray could not be started: this machine is too busy; try again when less is running.")
+
+
+def nodes_at(address: str) -> list[Node]:
+    """The living nodes of the cluster whose head listens at `address`, such as 10.0.0.1:6379. Raises ResourceError."""
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdecimal():  # Ray itself would try for a minute.
+            socket.create_connection((host, int(port)), KNOCK_S).close()
+        connect(address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RayError, RuntimeError) as error:
+        reason = next(iter(str(error).strip().splitlines()), "no reason given")
+        raise ResourceError(f"{address}: no Ray cluster takes this machine in ({reason}); mend the address.") from error
+    try:
+        return all_nodes(ResourcesConfig())
+    finally:
+        ray.shutdown()
 
 
 def cluster_resources() -> dict[str, float]:

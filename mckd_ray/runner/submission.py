@@ -31,6 +31,9 @@ PATIENCE = 60
 INTERRUPTED = 130
 """The exit status of a command that was told to stop, which does not stop its job."""
 INPUTS = "inputs"
+"""The folder of the job in which the files are that are sent with it."""
+Pack = Callable[[Path], Sequence[str]]
+"""Writes what a job needs into its folder, and returns the words of its command behind `mckd`."""
 MOST_NODES = 10_000
 STRANGER_S = 10.0
 _PATHS = (
@@ -53,28 +56,27 @@ class Job:
     exit_status: int | None = None
 
 
-def submit(
-    config: ExperimentConfig, command: Sequence[str], address: str, wait: bool, show: Callable[[str], None]
-) -> Job:
-    """Have the cluster at `address` do `mckd COMMAND CONFIG`, by this very code; `show` gets the log as it comes.
+def submit(name: str, pack: Pack, address: str, wait: bool, show: Callable[[str], None]) -> Job:
+    """Have the cluster at `address` do the command of `mckd` that `pack` prepares, by this very code.
 
-    Returns when the job has ended, or at once if not to `wait`. The end of this process does not end the job. Raises
-    ConfigError for a config that cannot be sent, ResourceError where no cluster takes it.
+    `name` is what the job is called; `show` gets its log as it comes. Returns when the job has ended, or at once if not
+    to `wait`. The end of this process does not end the job. Raises what `pack` raises, ResourceError where no cluster
+    takes it.
     """
-    with tempfile.TemporaryDirectory(prefix="mckd-job-") as name:
-        folder = Path(name)
-        config_file = package(config, folder)
+    with tempfile.TemporaryDirectory(prefix="mckd-job-") as temporary:
+        folder = Path(temporary)
+        command = pack(folder)
         client = connect(address)
         with _explained(address):
             job = client.submit_job(
-                entrypoint=shlex.join(["python", "-m", "mckd_ray.cli", *command, config_file.name]),
+                entrypoint=shlex.join(["python", "-m", "mckd_ray.cli", *command]),
                 entrypoint_num_cpus=0,  # The driver only waits.
                 runtime_env={
                     "working_dir": str(folder),
                     "py_modules": [str(Path(mckd_ray.__file__).parent)],
                     "env_vars": {"PYTHONUNBUFFERED": "1"},
                 },
-                metadata={"mckd": config.name},
+                metadata={"mckd": name},
             )
     show(f"job {job} on {address}; `ray job logs|status|stop {job}` see to it from anywhere\n")
     with _explained(address):

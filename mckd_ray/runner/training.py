@@ -35,12 +35,16 @@ def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Any
     if "error" in facts:
         path.unlink()
         raise getattr(errors, facts["error"])(facts["message"])
+    if facts["accumulate"] != resources.accumulate:
+        facts["out_of_memory"] = f"with accumulate={resources.accumulate}; trained with {facts['accumulate']}"
     return facts
 
 
 def work(settings: dict[str, Any]) -> None:
     """What each data-parallel worker of a Ray Train run does: train one student after another, while there are any."""
     from ray.train import collective, get_context
+
+    from mckd_ray.student.train import ran_out_of_memory
 
     runs, name = settings["runs"], settings["name"]
     student.use_threads(settings["threads"])
@@ -50,7 +54,12 @@ def work(settings: dict[str, Any]) -> None:
         if not collective.broadcast_from_rank_zero(more):
             return
         job, finished = ray.get(runs.current.remote(name))
-        _train(job, finished, chief)
+        try:
+            _train(job, finished, chief)
+        except RuntimeError as error:
+            if ran_out_of_memory(error):
+                ray.get(runs.out_of_memory.remote(name, job.accumulate))
+            raise  # All workers start anew, in fresh processes: the others may be waiting for this one.
         gc.collect()  # The next student may need the memory of this one.
 
 

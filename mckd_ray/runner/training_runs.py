@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import ray
 from ray.actor import ActorHandle
 
 from mckd_ray.config import ResourcesConfig, StudentResources
-from mckd_ray.errors import StepError
+from mckd_ray.errors import ResourceError, StepError
 from mckd_ray.runner.placement import room_for_training, worker_resources
 from mckd_ray.runner.session import all_nodes
 from mckd_ray.runner.training import work
@@ -29,6 +29,10 @@ MOST_WORKER_DEATHS = 3
 """How often the workers of one run, or of one student, are started anew from the last checkpoint."""
 IDLE_S = 30.0
 """How long a run without GPUs waits for another student: about what a stage takes to relabel, or a start takes."""
+_TOO_SMALL = (
+    "the student does not fit into the memory of its {workers} workers, even with one row at a time in each; choose "
+    "nodes with more memory (resources.student), a smaller student.model, or shorter student.max_source and max_target."
+)
 MOST_CALLS = 100_000
 """Each student that waits for its turn is a call that waits."""
 MOST_RUNS = 1000
@@ -102,6 +106,22 @@ class TrainingRuns:
         if now is None:
             raise StepError(f"the training run {name} has nothing to train")
         return now.job, now.folder
+
+    async def out_of_memory(self, name: str, accumulate: int) -> None:
+        """The student of the run `name` found no memory with so many `accumulate`d parts: it gets half of them, twice.
+
+        What other workers of the run say of the same attempt changes nothing. Where a part is one row already, that
+        ends the student.
+        """
+        student = self._runs[name].student
+        if student is None or student.job.accumulate != accumulate:
+            return
+        finer = student.job.finer
+        if finer is None:
+            student.trained.set_exception(ResourceError(_TOO_SMALL.format(workers=student.job.workers)))
+            self._runs[name].student = None
+        else:
+            student.job, student.attempts = replace(student.job, accumulate=finer), 0
 
     async def end(self) -> None:
         """Return when all runs have ended; there are no more students."""

@@ -14,6 +14,7 @@ from mckd_ray.config import (
     StudentResources,
     TeacherConfig,
     TeacherResources,
+    TrackingConfig,
     TrainingConfig,
 )
 from mckd_ray.errors import DataError
@@ -120,6 +121,8 @@ def train_student(job: Job) -> Facts:
         accumulate=resources.accumulate,
         work=job.folder / "checkpoints",
         template=read_template(job.options.get("template", "")),
+        name=job.options["title"],
+        tracking=TrackingConfig.model_validate(job.options["tracking"]),
     )
     facts = job.means.train(training_job, job.folder, resources)
     return {"rows": len(rows), **facts}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mckd_ray.config import LabellingResources, ResourcesConfig
-from mckd_ray.errors import DataError, StoreError
+from mckd_ray.errors import ConfigError, DataError, StoreError
 from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.store import write_json
 from mckd_ray.records import Label
@@ -19,6 +19,7 @@ from mckd_ray.runner.labelling import StudentLabeller, label_in_pool, start_pool
 from mckd_ray.runner.progress import INTERVAL_S, Progress, read_progress
 from mckd_ray.runner.session import session
 from mckd_ray.serving.annotations import completed, result_json
+from mckd_ray.serving.export import export
 from mckd_ray.serving.inputs import Asked, InputReader
 from mckd_ray.serving.models import Model, find
 from mckd_ray.serving.refusals import RefusedError
@@ -48,6 +49,32 @@ def predict(config: ServingConfig, source: Path, output: Path, watch: Watch, ver
     outcomes = _write(output, asked, labels, model)
     shutil.rmtree(parts)
     return {"model": model.id, "rows": len(asked), "outcomes": dict(outcomes), "output": str(output)}
+
+
+def package(config: ServingConfig, source: Path, output: Path, folder: Path) -> list[str]:
+    """Write into `folder` what a job of `mckd predict` needs, and return the arguments of its command.
+
+    A model that is found here goes along as `mckd export` writes it, and so does a `source` by a relative path;
+    absolute paths are the cluster's own. Raises ModelError, DataError, and ConfigError if the output would lie in the
+    job's folder.
+    """
+    if not output.is_absolute():
+        raise ConfigError(
+            f"--output is '{output}', below the folder of the job, which the cluster deletes; give the absolute path "
+            "of a file that all its nodes share."
+        )
+    inputs = folder / "inputs"
+    inputs.mkdir()
+    model = [config.model, *([f"--system={config.system}"] if config.system else [])]
+    if not Path(config.model).is_absolute():
+        export(config.model, inputs / "model", config.system)
+        model = ["inputs/model"]
+    if not source.is_absolute():
+        try:
+            source = Path(shutil.copy2(source, inputs)).relative_to(folder)
+        except OSError as error:
+            raise DataError(f"{source}: can't be read ({error.strerror}).") from error
+    return [*model, f"--input={source}", f"--output={output}"]
 
 
 def read_inputs(source: Path, reader: InputReader) -> Iterator[Asked]:

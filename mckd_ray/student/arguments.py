@@ -52,6 +52,7 @@ def training_arguments(job: TrainingJob) -> transformers.TrainingArguments:
         save_steps=max(1, training.steps // 4),
         save_total_limit=1,
         logging_steps=max(1, training.steps // 50),
+        run_name=job.name or None,
         report_to="none",
         disable_tqdm=True,
     )

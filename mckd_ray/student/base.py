@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mckd_ray.config import StudentConfig, TrainingConfig
+from mckd_ray.config import StudentConfig, TrackingConfig, TrainingConfig
 from mckd_ray.records import Example, Label
 
 if TYPE_CHECKING:
@@ -34,9 +34,19 @@ class TrainingJob:
     workers: int
     accumulate: int
     work: Path
-    """A folder for the trainer's own checkpoints."""
+    """A folder for the trainer's own checkpoints; `tensorboard`, beside it, gets the curves."""
     template: str = ""
     """causal: the text of the template of its prompts; empty for that of the task and linearisation."""
+    name: str = ""
+    """For people: what trackers call it."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    """Who else gets the curves."""
+
+    @property
+    def finer(self) -> int | None:
+        """The next larger `accumulate` that halves, at least, the rows in memory; None where a part is one row."""
+        share = self.training.batch_size // self.workers
+        return next((parts for parts in range(2 * self.accumulate, share + 1) if share % parts == 0), None)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from accelerate.utils.memory import should_reduce_batch_size
 
 from mckd_ray import student
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.student.quiet import quiet
+from mckd_ray.student.tracking import tracked
 
 COMPLETE = "mckd_complete"
 """Written into a checkpoint when all of it is on disk: a killed process can leave half of one."""
@@ -21,16 +23,16 @@ Tell = Callable[[int, str], None]
 def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
 
-    Returns optimiser steps, loss, the learning curve (`losses`: pairs of a step and the mean loss since the last pair),
-    the share of real tokens (the rest is padding), and times (seconds since the epoch). Raises what
-    `StudentKind.trainer` does.
+    Returns optimiser steps, accumulated parts, loss, the learning curve (`losses`: pairs of a step and the mean loss
+    since the last pair), the share of real tokens (the rest is padding), and times (seconds since the epoch). Raises
+    what `StudentKind.trainer` does.
     """
     started = time.time()
     kind = student.kind(job.student.kind)
     trainer = kind.trainer(job)
     trainer.add_callback(_CheckpointMarks())
     trainer.add_callback(_Steps(tell))
-    with quiet():
+    with quiet(), tracked(trainer, job):
         result = trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
     if folder is not None:
         unfinished = folder.with_name(f"{folder.name}.partial")
@@ -41,7 +43,13 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     times = {"training_started": started, "training_ended": time.time()}
     losses = [[entry["step"], round(entry["loss"], 5)] for entry in trainer.state.log_history if "loss" in entry]
     counts = {"optimiser_steps": result.global_step, "real_tokens": round(trainer.real_tokens, 4)}
+    counts["accumulate"] = job.accumulate
     return {**counts, "loss": result.training_loss, "losses": losses, **times}
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether `train` raised it because there was no memory for the batch, on a GPU or without."""
+    return bool(should_reduce_batch_size(error))
 
 
 def last_checkpoint(work: Path) -> str | None:

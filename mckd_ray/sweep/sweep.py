@@ -18,6 +18,7 @@ from mckd_ray.plan.store import Store, write_json
 from mckd_ray.runner.reports import reports_of_done
 from mckd_ray.runner.run import run_folder
 from mckd_ray.search_config import SearchConfig
+from mckd_ray.student.tracking import check_trackers
 from mckd_ray.sweep.budget import TokenBudget
 from mckd_ray.sweep.parquet import write_table
 from mckd_ray.sweep.results import objective_of, ranked, rows_of, verdict
@@ -101,6 +102,7 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Run `sweep` and return its result, which is also in sweep.json of its folder, beside its tables and plots."""
     sweep.store.check_writable()
+    check_trackers(sweep.config.tracking)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(sweep.folder / "lock", timeout=0):

@@ -24,6 +24,7 @@ from mckd_ray.search_config import Axis, SearchConfig
 from mckd_ray.sweep.results import score_of
 from mckd_ray.sweep.shared import wait_for
 from mckd_ray.sweep.space import Point
+from mckd_ray.sweep.trackers import loggers
 from mckd_ray.sweep.trials import Planner, Seen, Stage
 
 SCORE, STAGE, LAST, POINT = "score", "stage", "last", "point"
@@ -81,12 +82,14 @@ def search(
             tuner = tune.Tuner.restore(str(folder), trial, resume_errored=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            tuner = _tuner(settings, points, trial, folder)
+            tuner = _tuner(settings, points, trial, folder, [_Watching(), *loggers(order.config.tracking)])
         tuner.fit()
     return last
 
 
-def _tuner(settings: SearchConfig, points: Sequence[Point], trial: Any, folder: Path) -> tune.Tuner:
+def _tuner(
+    settings: SearchConfig, points: Sequence[Point], trial: Any, folder: Path, callbacks: list[tune.Callback]
+) -> tune.Tuner:
     space: dict[str, Any] = {POINT: tune.grid_search(list(points))}
     samples, searcher = 1, None
     if settings.algorithm == "optuna":
@@ -110,7 +113,7 @@ def _tuner(settings: SearchConfig, points: Sequence[Point], trial: Any, folder: 
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent),
-            callbacks=[_Watching()],
+            callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=MOST_TRIAL_DEATHS),
             verbose=0,
         ),
