@@ -22,7 +22,7 @@ def pairs(cell: Cell) -> dict[int, list[Step]]:
         return {}
     corpus = cell.graph.steps[0]
     settings = {"task": cell.config.task.kind, "split": "dev"}
-    options = section_settings(cell.config.resources.labelling)
+    options = {**section_settings(cell.config.resources.labelling), "engine": "torch"}
     return {
         stage: [
             Step("relabel", f"label dev by {step.name}", settings, {"corpus": corpus, "student": step}, options)
