@@ -93,7 +93,7 @@ def main() -> int:
     options = arguments("What the runner costs for each step.").parse_args()
     claims = Claims("orchestration")
     hook = {"worker_process_setup_hook": leave_out_the_work, "env_vars": WORKER_ENVIRONMENT}
-    connect(address=None, num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env=hook)
+    connect(None, num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env=hook)
     run(graph(*GRAPHS["small"]))  # Starts the worker processes, which a long run does once.
     costs: dict[str, float] = {}
     memory: dict[str, int] = {}

@@ -135,3 +135,7 @@ def test_a_run_is_a_job_of_a_cluster(cluster: dict[str, str], config: Path, tmp_
     found = {check["check"]: check for check in json.loads(doctor.stdout)}
     assert {check["state"] for name, check in found.items() if name.startswith("Ray cluster")} == {"ok"}, found
     assert "2 nodes" in found["Ray cluster: nodes"]["found"]
+
+    # Without an address a run starts a Ray of its own, also beside a cluster on this machine.
+    alone = mckd(cluster, tmp_path, "run", "small.yaml", "-o", f"store.root={tmp_path / 'own'}")
+    assert alone.returncode == 0, alone.stdout + alone.stderr

@@ -56,7 +56,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
     connect(
-        address=address,
+        address,
         num_cpus=own_cpus,
         resources=None if address else {TRAINING_SLOT: slots},
         include_dashboard=None if address else False,
@@ -71,13 +71,16 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         ray.shutdown()
 
 
-def connect(**settings: Any) -> None:
-    """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute."""
+def connect(address: str | None, **settings: Any) -> None:
+    """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute.
+
+    Without an `address` a Ray of its own, also where another one runs on this machine, which Ray would else take.
+    """
     for _ in range(START_ATTEMPTS):
         try:
-            ray.init(**settings)
+            ray.init(address or "local", **settings)
         except ConnectionError as error:
-            where = f"RAY_ADDRESS={settings['address']}"
+            where = f"RAY_ADDRESS={address}"
             raise ResourceError(f"{where}: no Ray cluster answers there ({error}); mend or unset it.") from error
         except Exception as error:
             if "timed out during startup" not in str(error):

@@ -92,7 +92,7 @@ def serving(config: ServingConfig, address: Address, verbose: bool = False) -> I
 
     cluster = os.environ.get("RAY_ADDRESS")
     connect(
-        address=cluster,
+        cluster,
         num_cpus=None if cluster else max(cores(), _cpus(config)),
         include_dashboard=None if cluster else False,
         logging_level=logging.INFO if verbose else logging.ERROR,
