@@ -11,7 +11,7 @@ from rich.text import Text
 from mckd_ray.report.wording import duration
 
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
-BAR = 10
+BAR = 8
 """The width of a bar."""
 
 
@@ -20,9 +20,10 @@ def status_table(now: Mapping[str, Any], most: int | None = None) -> RenderableT
     lines = now["lines"]
     if most is not None and len(lines) > most:
         lines = _fitting(lines, most)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "partition", "state", "", "now", "score", "time"):
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for column in ("", "part", "state", "", "score", "time"):
         table.add_column(column, no_wrap=True, justify="right" if column in ("score", "time") else "left")
+    table.add_column("now", no_wrap=True, ratio=1)  # The only one that gives way in a narrow terminal.
     for line in lines:
         table.add_row(*_cells(line))
     hidden = len(now["lines"]) - len(lines)
@@ -42,7 +43,7 @@ def _head(now: Mapping[str, Any]) -> Text:
 
 def _cells(line: Mapping[str, Any]) -> list[RenderableType]:
     began = line["state"] != "waiting" or line["done"]
-    time = f"{duration(line['seconds'])}" if line["state"] == "done" else ""
+    time = duration(line["seconds"]) if line["state"] == "done" else ""
     if line["seconds_left"] is not None:
         time = f"{duration(line['seconds_left'])} left"
     return [
@@ -50,7 +51,7 @@ def _cells(line: Mapping[str, Any]) -> list[RenderableType]:
         line["partition"],
         Text(line["state"], STYLES[line["state"]]),
         ProgressBar(line["steps"], line["done"], width=BAR) if began else "",
-        line["note"],
         "" if line["score"] is None else f"{line['score']:.1f}",
         time,
+        line["note"],
     ]

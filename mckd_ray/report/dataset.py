@@ -43,7 +43,8 @@ def export_data(run: Run, folder: Path, system: str | None = None) -> dict[str, 
     system, key = _taught(run, system)
     if key not in run.records:
         raise DataError(f"{run.name}: the labels that '{system}' is trained on are not there yet; run it first.")
-    labels, examples = run.labels(key), run.examples("pool")
+    examples = run.examples("pool")
+    labels = {name: label for name, label in run.labels(key).items() if name in examples}  # A teacher labels test, too.
     rows = [
         {**run.task.write(examples[name], label.target), "confidence": _confidence(label)}
         for name, label in labels.items()
