@@ -88,7 +88,17 @@ def test_what_cannot_be_exported_is_one_sentence(folder: Path, tmp_path: Path) -
 
 def pushed(folder: Path, output: Path, hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: the client reads where the Hub is when it is imported."""
-    command = [sys.executable, "-m", "mckd_ray.cli", "export", str(folder), str(output), "--data", "--push", "me/labels"]
+    command = [
+        sys.executable,
+        "-m",
+        "mckd_ray.cli",
+        "export",
+        str(folder),
+        str(output),
+        "--data",
+        "--push",
+        "me/labels",
+    ]
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0"}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 

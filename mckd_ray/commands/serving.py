@@ -28,8 +28,12 @@ def add_commands(commands: Any) -> None:
     )
     _model(export)
     export.add_argument("folder", type=Path, metavar="DIR", help="the new folder")
-    export.add_argument("--data", action="store_true", help="instead: the labels that it learned from, with a data card")
-    export.add_argument("--push", metavar="OWNER/NAME", help="upload it to the Hugging Face Hub, with the token HF_TOKEN")
+    export.add_argument(
+        "--data", action="store_true", help="instead: the labels that it learned from, with a data card"
+    )
+    export.add_argument(
+        "--push", metavar="OWNER/NAME", help="upload it to the Hugging Face Hub, with the token HF_TOKEN"
+    )
     predict = add_command(commands, "predict", _predict, "annotate a file of inputs through Ray, or what is left of it")
     _model(predict)
     predict.add_argument("--input", type=Path, required=True, help="JSONL with `text` or `tokens`, and `id` if wanted")

@@ -76,9 +76,7 @@ def _taught(run: Run, system: str | None) -> tuple[str, str]:
     return chosen, found[chosen]
 
 
-def _card(
-    run: Run, name: str, system: str, key: str, labels: dict[str, Label], rows: list[dict[str, Any]]
-) -> str:
+def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], rows: list[dict[str, Any]]) -> str:
     """The README of the data set, in the Hub's format: YAML front matter, then Markdown."""
     facts = provenance(run.folder)
     size = next((name for most, name in SIZES if len(rows) < most), "n>10M")
