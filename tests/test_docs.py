@@ -50,7 +50,8 @@ def test_ci_runs_every_page_that_has_commands_and_each_block_left_out_says_why()
 def test_blocks_run_as_they_are_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "```bash\nwhich python\n```\n\n1. In a list:\n\n   <!-- not run: needs an account -->\n   ```bash\n   exit 3\n   ```\n"
+        "```bash\nwhich python\n```\n\n1. In a list:\n\n"
+        "   <!-- not run: needs an account -->\n   ```bash\n   exit 3\n   ```\n"
         "```python\nprint(6 * 7)\n```\n```yaml\nexit: 3\n```\n```bash\nfalse\necho unreached\n```\n"
     )
     assert main([str(page)]) == 1

@@ -6,7 +6,6 @@ The value of one answer is the task's own, which other tests check; all that is 
 import math
 import re
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 import pytest

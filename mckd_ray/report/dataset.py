@@ -1,4 +1,4 @@
-"""`mckd export --data`: the labels that a student was trained on, as a data set with a card, for the Hugging Face Hub."""
+"""`mckd export --data`: the labels that a student was trained on, as a data set with a card in the Hub's format."""
 
 import json
 import math

@@ -133,4 +133,5 @@ def _method(manifest: Mapping[str, Any]) -> str:
 
 def _licence(manifest: Mapping[str, Any]) -> str:
     base = " So is the pretrained model." if _from_hub(manifest) else ""
-    return f"{data_terms(manifest)}{base} The teacher's terms may restrict what its outputs may train. The code is Apache-2.0."
+    teacher = "The teacher's terms may restrict what its outputs may train."
+    return f"{data_terms(manifest)}{base} {teacher} The code is Apache-2.0."

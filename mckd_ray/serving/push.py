@@ -7,7 +7,7 @@ from typing import Literal
 from mckd_ray import __version__
 from mckd_ray.errors import ConfigError, StoreError
 
-TOKEN_VARIABLE = "HF_TOKEN"
+TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105 - a name, not a token
 
 
 def push_token(repository: str) -> str:
