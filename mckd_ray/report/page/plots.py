@@ -203,7 +203,7 @@ def timeline_plot(line: Timeline) -> Markup:
         axes.barh(row, width, 0.72, span.start, color=shade, alpha=0.4 if span.reused else 0.95)
         left = span.start + width / 2 < line.busy * 0.7
         axes.annotate(
-            f"{span.name}  {span.end - span.start:.0f} s",
+            f"{span.name}, {span.end - span.start:.0f} s",
             (span.start + width if left else span.start, row),
             (4 if left else -4, 0),
             textcoords="offset points",
