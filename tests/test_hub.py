@@ -53,7 +53,7 @@ def test_the_data_card_says_method_teacher_shots_quality_limits_and_terms(folder
         "`mckd-3` of the\nrun `small`",
         "10 labelled examples and 40 unlabelled inputs",
         "a student model trained on a general domain's gold and 10 labelled examples",
-        "after 2 stages of relabelling",
+        "written after 2 stages over 2 partitions, by students that had not been trained on the input.",
         f"unlabelled F1 {quality:.1f}% against the gold of 40",
         "made by mckd_ray's own grammar",
         'load_dataset("labels", split="train")',
@@ -66,7 +66,7 @@ def test_the_data_card_says_method_teacher_shots_quality_limits_and_terms(folder
 def test_of_vanilla_distillation_the_teachers_labels(folder: Path, tmp_path: Path) -> None:
     found = export_data(Run(folder), tmp_path / "labels", "kd")
     assert (found["rows"], found["system"]) == (40, "kd")
-    assert "These are the teacher's own labels." in (tmp_path / "labels" / "README.md").read_text()
+    assert "These labels were written by the teacher itself." in (tmp_path / "labels" / "README.md").read_text()
 
 
 def test_unusable_labels_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -20,6 +20,12 @@ from mckd_ray.runner.provenance import corpus_name, data_terms, provenance
 ROWS, CARD = "train.jsonl", "README.md"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 """The Hub's names for sizes, each with the size that it ends at."""
+WRITERS = {
+    "teacher": "by the teacher itself",
+    "cross": "by students that had not been trained on the input",
+    "own": "by students that had been trained on the input",
+    "mixed": "by students of which some had been trained on the input",
+}
 COLUMNS = {
     "id": "of the input",
     "tokens": "the input, in words",
@@ -97,7 +103,7 @@ def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], 
         system=system,
         run=run.name,
         version=__version__,
-        columns="\n".join(f"| `{column}` | {COLUMNS[column]} |" for column in (rows[0] if rows else {})),
+        columns="\n".join(f"| `{column}` | {COLUMNS.get(column, "the label")} |" for column in (rows[0] if rows else {})),
         corpus=corpus_name(facts),
         labelled=f"{corpus['rows']['labelled']:,}",
         pool=f"{corpus['rows']['pool']:,}",
@@ -110,13 +116,10 @@ def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], 
 
 
 def _method(run: Run, key: str, facts: dict[str, Any]) -> str:
-    if run.by_key[key].kind == "label":
-        return "These are the teacher's own labels."
-    stages = Pool(run).stage(run.by_key[key])
-    return (
-        f"The labels after {stages} stage{'s' if stages > 1 else ''} of relabelling: of each of the pool's "
-        f"{facts['partitions']} partitions, by students that the plan gave it to."
-    )
+    pool, step = Pool(run), run.by_key[key]
+    stages, who = pool.stage(step), WRITERS[pool.origin(step)]
+    after = f"after {stages} stage{'s' if stages > 1 else ''} over {facts['partitions']} partitions, " if stages else ""
+    return f"These labels were written {after}{who}."
 
 
 def _outcomes(labels: dict[str, Label]) -> str:

@@ -84,7 +84,7 @@ class Pool:
     def _table(self, name: str, step: PlannedStep, evaluation: Mapping[str, Any]) -> Table:
         relabels = self._relabels(step)
         taught = self.taught(relabels[0]) if relabels else None
-        return Table(name, step.key, self.stage(step), self._origin(relabels), taught, evaluation["values"])
+        return Table(name, step.key, self.stage(step), self.origin(step), taught, evaluation["values"])
 
     def _relabels(self, step: PlannedStep) -> list[PlannedStep]:
         """The relabelling steps that a table is made of."""
@@ -105,8 +105,9 @@ class Pool:
         taught = self.taught(relabels[0]) if relabels else None
         return 0 if taught is None else 1 + self.stage(self._run.by_key[taught])
 
-    def _origin(self, relabels: list[PlannedStep]) -> Origin:
-        kinds = {seen for relabel in relabels for seen in self._seen(relabel)}
+    def origin(self, step: PlannedStep) -> Origin:
+        """Who wrote the labels of a step: the teacher, or students that had, or had not, been trained on the input."""
+        kinds = {seen for relabel in self._relabels(step) for seen in self._seen(relabel)}
         if not kinds:
             return "teacher"
         return "mixed" if len(kinds) > 1 else ("own" if kinds.pop() else "cross")
