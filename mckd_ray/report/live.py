@@ -55,7 +55,7 @@ class _Lines:
             report = view.reports.get(step.digest)
             if report is not None and step.digest not in self._told:
                 self._told.add(step.digest)
-                self._console.print(_line(step, report, len(view.reports), len(view.steps)), highlight=False)
+                self._console.print(_line(step, report, len(self._told), len(view.steps)), highlight=False)
 
 
 def _line(step: Step, report: Report, done: int, total: int) -> Text:
