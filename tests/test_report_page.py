@@ -286,9 +286,14 @@ def test_a_browser_opens_it_without_a_request_or_a_complaint(finished: Path, htm
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         printed = page.pdf()
+        page.emulate_media(media="print", color_scheme=scheme)
+        page.set_viewport_size({"width": 718, "height": 1000})  # What A4 leaves between its margins.
+        cut = page.evaluate("[...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()
     assert requests == [(finished / "report.html").as_uri()]
     assert said == []
     assert background == {"light": "rgb(255, 255, 254)", "dark": "rgb(19, 22, 29)"}[scheme]
     assert wide == 0, "nothing is wider than the window"
     assert printed.startswith(b"%PDF")
+    assert (cut, paper) == (0, "rgb(255, 255, 254)"), "on paper nothing is cut off, nor dark"
