@@ -161,7 +161,7 @@ def test_an_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
     text = Page(render([Run(folder)])[0]).text
     assert "The run is not finished: 6 of " in text
     assert "Without a score so far: mckd-3." in text
-    assert "mckd-2, the best of the method's own stages" in text or "mckd-2: " in text
+    assert "mckd-2, the best of the method's own stages" in text or "mckd-2 is best: " in text
 
 
 def test_a_run_that_has_not_begun_has_a_report_too(tmp_path: Path) -> None:
@@ -213,6 +213,35 @@ def test_what_is_sampled_says_so(finished: Path, monkeypatch: pytest.MonkeyPatch
     assert re.search(r"on 10\s+\(a sample\) of 30\s+inputs", text)
 
 
+@pytest.mark.slow
+def test_of_a_hundred_thousand_inputs_samples_are_looked_at(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for split, rows in (("train", 60), ("test", 100_000)):
+        lines = []
+        for number in range(rows):
+            tokens = [f"{split}{number}", *["w"] * (number % 7), "end"]
+            inner = " ".join(f"(N {token})" for token in tokens[1:])
+            tree = f"(S (NP (N {tokens[0]})) (VP {inner}))"
+            lines.append(json.dumps({"id": f"{split}-{number}", "tokens": tokens, "tree": tree}) + "\n")
+        (corpus / f"{split}.jsonl").write_text("".join(lines))
+
+    def answer(step: Step, example: Example, gold: Mapping[str, str], rate: float) -> Label:
+        right = int(example.id.rpartition("-")[2]) % 10 >= (5 if "teacher" in step.name else 3)
+        flat = "(S " + " ".join(f"(N {token})" for token in example.tokens) + ")"
+        target = gold[example.id] if right else flat
+        return Label(example.id, target, target, Outcome.OK, -0.1)
+
+    source = {"format": "jsonl", "path": str(corpus), "pool": None, "dev": 0, "test": None, "labelled": 10}
+    plan = {"stages": 1, "systems": ["teacher", "kd"], "seeds": [1]}
+    html, markdown = render([Run(small_run(tmp_path, {"corpus": source, "plan": plan}, answer))])
+    text = Page(html).text
+    assert "on a sample of 20,000 of 100,000 inputs" in text
+    assert re.search(r"on 2,000\s+\(a sample\) of 100,000\s+inputs", text)
+    assert len(html.encode()) < LARGEST
+    assert len(markdown.encode()) < LARGEST
+
+
 def test_two_runs_in_one_file(finished: Path, tmp_path: Path) -> None:
     semantic = small_run(tmp_path, {"task": {"kind": "semantic"}, "plan": {"seeds": [1]}}, name="slots")
     html, markdown = write_report([Run(finished), Run(semantic)], tmp_path / "out")
@@ -257,9 +286,14 @@ def test_a_browser_opens_it_without_a_request_or_a_complaint(finished: Path, htm
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         printed = page.pdf()
+        page.emulate_media(media="print", color_scheme=scheme)
+        page.set_viewport_size({"width": 718, "height": 1000})  # What A4 leaves between its margins.
+        cut = page.evaluate("[...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()
     assert requests == [(finished / "report.html").as_uri()]
     assert said == []
     assert background == {"light": "rgb(255, 255, 254)", "dark": "rgb(19, 22, 29)"}[scheme]
     assert wide == 0, "nothing is wider than the window"
     assert printed.startswith(b"%PDF")
+    assert (cut, paper) == (0, "rgb(255, 255, 254)"), "on paper nothing is cut off, nor dark"

@@ -185,6 +185,26 @@ def test_argilla_reads_its_files(tmp_path: Path, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TARGETS)
+def test_what_argilla_writes_comes_back(tmp_path: Path, task: str) -> None:
+    argilla = pytest.importorskip("argilla", reason="argilla is no dependency; install it to check its format")
+    reader = pytest.importorskip("argilla.records._io._json").JsonIO
+    path, *_ = write_review(selection(task), "argilla", tmp_path / "review.json")
+    first, second = reader._records_from_json(path)
+    values = {suggestion.question_name: suggestion.value for suggestion in first.suggestions}
+    if task == "semantic":
+        values["slots"] = [*values["slots"], {"start": 9, "end": 15, "label": "how"}]
+    else:
+        values = dict.fromkeys(values, TARGETS[task][1])
+    for name, value in values.items():
+        first.responses.add(argilla.Response(name, value, user_id="me", status="submitted"))
+    reader.to_json([first, second], tmp_path / "reviewed.json")
+    found = import_review(tmp_path / "reviewed.json", tmp_path / "new.jsonl")
+    assert (found["rows"], found["left_out"]) == (1, 1)
+    example, target = TASKS[task].read(json.loads((tmp_path / "new.jsonl").read_text()))
+    assert (example, target) == (EXAMPLES[task], TARGETS[task][1].strip())
+
+
+@pytest.mark.parametrize("task", TARGETS)
 def test_label_studio_reads_its_files(tmp_path: Path, task: str) -> None:
     interfaces = pytest.importorskip(
         "label_studio_sdk.label_interface", reason="label-studio-sdk is no dependency; install it to check its format"

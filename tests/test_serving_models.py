@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from mckd_ray import student
 from mckd_ray.cli import main
@@ -31,7 +32,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runs" / "tiny"
     folder.mkdir()
     (folder / "plan.json").write_text(json.dumps({"store": str(tmp_path / "runs"), "steps": steps}))
-    (folder / "config.yaml").write_text("corpus: {format: penn, path: 'data:craft', labelled: 50}\n")
+    (folder / "config.yaml").write_text(
+        "corpus: {format: penn, path: 'data:craft', labelled: 50}\n"
+        "teacher: {engine: vllm, model: /models/Qwen2.5-7B-Instruct, shots: 12}\n"
+        "plan: {stages: 3, partitions: 2}\n"
+    )
     scores = {"unlabelled_f1": {"mean": 60.0, "values": [71.25, 48.75]}, "count": 30, "coverage": 1.0}
     result = {"primary": "unlabelled_f1", "teacher": "vllm", "systems": {"mckd-3": scores}}
     (folder / "result.json").write_text(json.dumps({**result, "corpus": {"rows": {"labelled": 50, "pool": 2000}}}))
@@ -60,11 +65,15 @@ def test_an_exported_folder_needs_no_store_and_carries_its_card(
     assert exported.id == find("runs/tiny").id in capsys.readouterr().out
     example = Example("1", ("the", "cat", "sleeps"))
     assert student.load(exported.folder).label([example])[0].target == "(S (NP (DT the) (NN cat)) (VP (VBZ sleeps)))"
-    _, front, card = (tmp_path / "out" / "README.md").read_text().split("---\n", 2)
+    card_text = (tmp_path / "out" / "README.md").read_text()
+    _, front, card = card_text.split("---\n", 2)
     values = yaml.safe_load(front)
     assert values["model-index"][0]["results"][0]["metrics"] == [{"type": "unlabelled_f1", "value": 71.25}]
     assert "| **unlabelled_f1** | 71.2 |" in card
     assert "CC BY 3.0" in card
+    assert "- Teacher that wrote the first labels: Qwen2.5-7B-Instruct, shown at most 12 labelled examples" in card
+    assert "- Method: mckd with 3 stages over 2 partitions of the pool." in card
+    assert ModelCard(card_text).data.eval_results[0].metric_value == 71.25
     assert str(tmp_path) not in card + (tmp_path / "out" / "mckd.json").read_text()
     again = tmp_path / "again"
     assert main(["export", "out", str(again)]) == 0

@@ -140,7 +140,8 @@ def _submit(options: argparse.Namespace, command: Sequence[str]) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from mckd_ray.report.status import status, status_table
+    from mckd_ray.report.board import status_table
+    from mckd_ray.report.status import status
 
     now = status(options.run)
     show(options, now, lambda: status_table(now))

@@ -28,6 +28,12 @@ def add_commands(commands: Any) -> None:
     )
     _model(export)
     export.add_argument("folder", type=Path, metavar="DIR", help="the new folder")
+    export.add_argument(
+        "--data", action="store_true", help="instead: the labels that it learned from, with a data card"
+    )
+    export.add_argument(
+        "--push", metavar="OWNER/NAME", help="upload it to the Hugging Face Hub, with the token HF_TOKEN"
+    )
     predict = add_command(commands, "predict", _predict, "annotate a file of inputs through Ray, or what is left of it")
     _model(predict)
     predict.add_argument("--input", type=Path, required=True, help="JSONL with `text` or `tokens`, and `id` if wanted")
@@ -94,11 +100,30 @@ def _greeting(url: str, model: str, token: bool) -> str:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from mckd_ray.serving.push import push, push_token
+
+    token = push_token(options.push) if options.push else ""
+    facts, said = _exported_data(options) if options.data else _exported_model(options)
+    if options.push:
+        facts["url"] = push(options.folder, options.push, "dataset" if options.data else "model", token)
+        said += f"\n{facts['url']}"
+    show(options, facts, lambda: said)
+    return 0
+
+
+def _exported_model(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mckd_ray.serving.export import export
 
     model = export(options.run, options.folder, options.system)
-    show(options, {"folder": str(options.folder), "model": model.id}, lambda: f"{model.id}: {options.folder}")
-    return 0
+    return {"folder": str(options.folder), "model": model.id}, f"{model.id}: {options.folder}"
+
+
+def _exported_data(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from mckd_ray.report.analysis.run import Run
+    from mckd_ray.report.dataset import export_data
+
+    facts = export_data(Run(Path(options.run)), options.folder, options.system)
+    return facts, f"{facts['rows']} labels that {facts['system']} learned from: {options.folder}"
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -46,6 +46,16 @@ class Step:
         """The name of its folder in the store."""
         return f"{self.kind}-{self.digest}"
 
+    def as_data(self) -> dict[str, Any]:
+        """For machines, and for whoever looks from outside; `inputs` are keys by role."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "key": self.key,
+            "settings": self.settings,
+            "inputs": {role: need.key for role, need in self.inputs.items()},
+        }
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -88,17 +98,8 @@ class Graph:
         return [step for step in self.steps if step.digest in wanted]
 
     def as_data(self) -> list[dict[str, Any]]:
-        """A row a step, in an order in which they can run: for machines, and for whoever looks from outside."""
-        return [
-            {
-                "kind": step.kind,
-                "name": step.name,
-                "key": step.key,
-                "settings": step.settings,
-                "inputs": {role: need.key for role, need in step.inputs.items()},
-            }
-            for step in self.steps
-        ]
+        """A row a step, in an order in which they can run."""
+        return [step.as_data() for step in self.steps]
 
     def scored_as_data(self) -> list[dict[str, Any]]:
         """A row a score of a system: which step measured it."""

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.table import Table
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
 from mckd_ray.plan.checks import SCRATCH
+from mckd_ray.runner.hardware import nvidia_smi
 from mckd_ray.runner.placement import shown
 from mckd_ray.runner.results import versions
 from mckd_ray.teacher import PROMPTED, engine_name
@@ -63,7 +63,7 @@ def _engine() -> Check:
 
 
 def _gpu() -> Check:
-    found = ", ".join(_nvidia_smi("name", "csv,noheader"))
+    found = ", ".join(nvidia_smi("name"))
     return _check("GPU", True, found or "none: students train on the CPU, and small ones do well there", "")
 
 
@@ -179,17 +179,8 @@ def _model(key: str, model: str, bytes_each: int, gpus: float) -> Check:
 
 def _gpu_memory() -> float | None:
     """GiB of the smallest GPU of this machine; None without one."""
-    lines = _nvidia_smi("memory.total", "csv,noheader,nounits")
+    lines = nvidia_smi("memory.total")
     return min(float(line) for line in lines) / 1024 if lines else None
-
-
-def _nvidia_smi(query: str, form: str) -> list[str]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    command = [tool, f"--query-gpu={query}", f"--format={form}"]
-    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _try(name: str, action: Callable[[], str]) -> Check:

@@ -1,32 +1,40 @@
-"""A run while it goes on: bars in a terminal, plain lines elsewhere."""
+"""A run while it goes on: a table of stages and partitions in a terminal, plain lines elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from mckd_ray.plan.steps import Step
-from mckd_ray.runner.progress import Progress, read_progress
+from mckd_ray.report.board import status_table
+from mckd_ray.report.status import Watched
 from mckd_ray.runner.reports import Report
 from mckd_ray.runner.run import View
+
+INTERVAL_S = 1.0
+BESIDE = 4
+"""Lines of the terminal that are not the table's."""
 
 
 @contextmanager
 def watching(console: Console) -> Iterator[Callable[[View], None]]:
     """A `watch` for `run` that shows on `console` what goes on."""
+    lines = _Lines(console)
     if not console.is_terminal:
-        yield _Lines(console)
+        yield lines
         return
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
-        lines = _Lines(console)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        picture, drawn = _Picture(), 0.0
 
         def watch(view: View) -> None:
+            nonlocal drawn
             lines(view)
-            live.update(picture(view))
+            if time.monotonic() - drawn >= INTERVAL_S:
+                live.update(picture(view, console.height - BESIDE), refresh=True)
+                drawn = time.monotonic()
 
         yield watch
 
@@ -43,11 +51,11 @@ class _Lines:
         if not self._told and reused:
             self._console.print(f"{len(reused)} steps have been done before and are reused.")
             self._told.update(report.digest for report in reused)
-        for step in view.graph.steps:
+        for step in view.steps:
             report = view.reports.get(step.digest)
             if report is not None and step.digest not in self._told:
                 self._told.add(step.digest)
-                self._console.print(_line(step, report, len(view.reports), len(view.graph.steps)), highlight=False)
+                self._console.print(_line(step, report, len(self._told), len(view.steps)), highlight=False)
 
 
 def _line(step: Step, report: Report, done: int, total: int) -> Text:
@@ -58,24 +66,18 @@ def _line(step: Step, report: Report, done: int, total: int) -> Text:
     )
 
 
-def picture(view: View) -> RenderableType:
-    """The steps that run now, with how far they are and how long they will take, under a bar for the whole run."""
-    done, total = len(view.reports), len(view.graph.steps)
-    rows = Table.grid(padding=(0, 1))
-    rows.add_row("all steps", ProgressBar(total, done, width=30), f"{done}/{total}", "")
-    for step in view.graph.steps:
-        if step.digest not in view.reports and view.store.busy(step.key):
-            rows.add_row(step.name, *_bar(read_progress(view.store.folder(step.key))))
-    return rows
+class _Picture:
+    """What `mckd status` shows of the run."""
+
+    def __init__(self) -> None:
+        self._watched: Watched | None = None
+
+    def __call__(self, view: View, most: int) -> RenderableType:
+        self._watched = self._watched or Watched(view.config.name, [step.as_data() for step in view.steps], view.store)
+        failed = [step.key for step in view.steps if _failed(view, step)]
+        return status_table(self._watched.now(failed), most)
 
 
-def _bar(progress: Progress | None) -> tuple[RenderableType, str, str]:
-    if progress is None or not progress.total:
-        return ProgressBar(total=None, width=30, pulse=True), "", ""
-    left = progress.seconds_left
-    estimate = "" if left is None else f"{left:.0f} s left"
-    return (
-        ProgressBar(progress.total, progress.done, width=30),
-        f"{progress.done}/{progress.total}",
-        f"{estimate} {progress.note}",
-    )
+def _failed(view: View, step: Step) -> bool:
+    report = view.reports.get(step.digest)
+    return report is not None and report.state == "failed"

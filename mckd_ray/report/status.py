@@ -1,55 +1,155 @@
-"""How far a run is, as seen from its folder and the store alone: from another terminal, or another machine."""
+"""How far a run is, from its plan and the store alone: in its own terminal, in another one, or on another machine."""
 
 import json
-from collections.abc import Mapping
+import re
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
-
 from mckd_ray.errors import DataError
-from mckd_ray.plan.store import Store
+from mckd_ray.plan.store import Record, Store
 from mckd_ray.runner.progress import read_progress
 from mckd_ray.runner.run import PLAN
+from mckd_ray.tasks import TASKS
 
-STYLES = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
+_LINES = (
+    (r"(?:train|relabel) (\S+ stage \d+)(?: ([A-Z]|\d+)\b)?.*", r"\1|\2"),
+    (r"labels (\d+) ([\w-]+).*", r"\2 labels \1|"),
+    (r"quality of (.+ labels(?: \d+)?).*", r"\1|"),
+    (r"(?:pre)?train (?:the )?(\S+).*", r"\1|"),
+    (r"label (?:\S+ )?by (?:the )?(\S+).*", r"\1|"),
+    (r"evaluate (\S+) on .*", r"\1|"),
+    (r"gold.*", r"corpus|"),
+)
+"""From the name of a step to what it is a part of, and to its partition: all seeds of that are one line."""
+
+
+class Watched:
+    """A run, seen from outside. What it has read of steps that have happened, it does not read again."""
+
+    def __init__(self, name: str, steps: Sequence[Mapping[str, Any]], store: Store) -> None:
+        """The run called `name`, of these steps as the plan has them."""
+        self._name, self._steps, self._store = name, steps, store
+        self._records: dict[str, Record] = {}
+
+    def now(self, failed: Collection[str] | None = None) -> dict[str, Any]:
+        """Each step, and the lines that they add up to. `failed`: keys of those that did (None: by what they left)."""
+        steps = [self._step(step, failed) for step in self._steps]
+        return {
+            "run": self._name,
+            "done": sum(step["state"] == "done" for step in steps),
+            "seconds_left": seconds_left(steps),
+            "lines": lines_of(steps),
+            "steps": steps,
+        }
+
+    def _step(self, step: Mapping[str, Any], failed: Collection[str] | None) -> dict[str, Any]:
+        key = step["key"]
+        named = {"name": step["name"], "key": key, "kind": step["kind"]}
+        if key not in self._records and (record := self._store.record(key)) is not None:
+            self._records[key] = record
+        if key in self._records:
+            record = self._records[key]
+            return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
+        if self._store.busy(key):
+            return {**named, "state": "running", **_progress(self._store.folder(key))}
+        error = self._store.folder(key) / "error.txt"
+        if (error.exists() if failed is None else key in failed) and error.exists():
+            return {**named, "state": "failed", "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
+        return {**named, "state": "waiting"}
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """The state of each step of the run in `folder`. Raises DataError if there is no run."""
+    """How far the run in `folder` is. Raises DataError if there is no run."""
     try:
         plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     except OSError:
         raise DataError(
             f"{folder}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes."
         ) from None
-    store = Store(plan["store"])
-    steps = [{"name": step["name"], "key": step["key"], **_state(store, step["key"])} for step in plan["steps"]]
-    return {"run": folder.name, "done": sum(step["state"] == "done" for step in steps), "steps": steps}
+    # A run's folder lies in its store, which another machine may have elsewhere.
+    return Watched(folder.resolve().name, plan["steps"], Store(folder.resolve().parent)).now()
 
 
-def _state(store: Store, key: str) -> dict[str, Any]:
-    record = store.record(key)
-    if record is not None:
-        return {"state": "done", "seconds": record.seconds, "note": ""}
-    if store.busy(key):
-        progress = read_progress(store.folder(key))
-        note = f"{progress.done}/{progress.total} {progress.note}" if progress else ""
-        return {"state": "running", "seconds": None, "note": note}
-    error = store.folder(key) / "error.txt"
-    if error.exists():
-        return {"state": "failed", "seconds": None, "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
-    return {"state": "waiting", "seconds": None, "note": ""}
+def _score(settings: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """The score, in percent, that an evaluation found, and on which split."""
+    scores = record.facts.get("scores") if record.kind == "evaluate" else None
+    return {"score": scores[TASKS[settings["task"]].primary], "split": settings["split"]} if scores else {}
 
 
-def status_table(now: Mapping[str, Any]) -> RenderableType:
-    """`status` as a table."""
-    steps = now["steps"]
-    table = Table(title=f"{now['run']}: {now['done']} of {len(steps)} steps done", title_justify="left")
-    for column in ("state", "step", "time", "how far"):
-        table.add_column(column)
+def _progress(folder: Path) -> dict[str, Any]:
+    found = read_progress(folder)
+    if found is None or not found.total:
+        return {}
+    return {"at": found.done, "of": found.total, "seconds_left": found.seconds_left, "note": found.note}
+
+
+def seconds_left(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    """An estimate, if as many steps go on running at a time as do now; None before there is one.
+
+    A step that has not begun takes what those of its kind took on average.
+    """
+    took: dict[str, list[float]] = {}
     for step in steps:
-        seconds = "" if step["seconds"] is None else f"{step['seconds']:.0f} s"
-        table.add_row(f"[{STYLES[step['state']]}]{step['state']}", step["name"], seconds, step["note"])
-    return table
+        if step["state"] == "done":
+            took.setdefault(step["kind"], []).append(step["seconds"])
+    work = []
+    for step in steps:
+        if step["state"] in ("running", "waiting"):
+            mean = statistics.fmean(took[step["kind"]]) if step["kind"] in took else None
+            left = step.get("seconds_left")
+            work.append(mean if left is None else left)
+    running = sum(step["state"] == "running" for step in steps)
+    return None if not running or None in work else sum(one for one in work if one is not None) / running
+
+
+def line_of(name: str) -> tuple[str, str]:
+    """What the step called `name` is a part of, and the partition that it is about, if it is about one."""
+    for pattern, line in _LINES:
+        if (match := re.fullmatch(pattern, name)) is not None:
+            what, _, partition = match.expand(line).partition("|")
+            return what, partition
+    return name, ""
+
+
+def lines_of(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A line a stage and partition, and one for each system, in the order of the plan."""
+    lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for step in steps:
+        lines.setdefault(line_of(step["name"]), []).append(step)
+    return [_line(what, partition, some) for (what, partition), some in lines.items()]
+
+
+def _line(what: str, partition: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    states = [step["state"] for step in steps]
+    state = next((one for one in ("failed", "running", "waiting") if one in states), "done")
+    running = [step for step in steps if step["state"] == "running"]
+    left = [step["seconds_left"] for step in running if step.get("seconds_left") is not None]
+    splits = [step["split"] for step in steps if "split" in step]
+    split = "test" if "test" in splits else next(iter(splits), None)
+    scores = [step["score"] for step in steps if step.get("split") == split and "score" in step]
+    return {
+        "what": what,
+        "partition": partition,
+        "state": state,
+        "steps": len(steps),
+        "done": states.count("done") + sum(step["at"] / step["of"] for step in running if "of" in step),
+        "note": _note(steps, running),
+        "score": statistics.fmean(scores) if scores else None,
+        "split": split,
+        "seconds": sum(step["seconds"] for step in steps if step["state"] == "done"),
+        "seconds_left": max(left, default=None),
+    }
+
+
+def _note(steps: Sequence[Mapping[str, Any]], running: Sequence[Mapping[str, Any]]) -> str:
+    """What failed and why, or what runs and how far it is."""
+    failure = next((step["note"] for step in steps if step["state"] == "failed"), None)
+    if failure is not None or not running:
+        return failure or ""
+    first = running[0]
+    far = f" {first['at']:,}/{first['of']:,}" if "of" in first else ""
+    said = f", {first['note']}" if first.get("note") else ""
+    others = f"; {len(running) - 1} more" if len(running) > 1 else ""
+    return f"{first['kind']}{far}{said}{others}"

@@ -24,7 +24,7 @@ Watch = Callable[[View], None]
 def label(config: ExperimentConfig, watch: Watch, verbose: bool = False) -> dict[str, Any]:
     """Have the teacher label all that the experiment asks it for. Returns where the table is, and the step's facts."""
     graph, store, step = _teacher_step(config)
-    _do(config, graph, store, graph.needs([step]), watch, verbose)
+    _do(config, graph.needs([step]), store, watch, verbose)
     record = store.record(step.key)
     facts = {} if record is None else record.facts
     return {"labels": str(store.folder(step.key) / "labels.parquet"), **facts}
@@ -42,7 +42,7 @@ def label_some(config: ExperimentConfig, count: int, watch: Watch, verbose: bool
     from mckd_ray.runner.work import job_of, teacher_of
 
     graph, store, step = _teacher_step(config)
-    _do(config, graph, store, [need for need in graph.needs([step]) if need is not step], watch, verbose)
+    _do(config, [need for need in graph.needs([step]) if need is not step], store, watch, verbose)
     job = job_of(step, store, OnRay())
     job.folder.mkdir(parents=True, exist_ok=True)
     pool = job.examples("pool")
@@ -82,11 +82,9 @@ def _teacher_step(config: ExperimentConfig) -> tuple[Graph, Store, Step]:
     return graph, store, steps[0]
 
 
-def _do(
-    config: ExperimentConfig, graph: Graph, store: Store, steps: Sequence[Step], watch: Watch, verbose: bool
-) -> None:
+def _do(config: ExperimentConfig, steps: Sequence[Step], store: Store, watch: Watch, verbose: bool) -> None:
     def show(reports: Mapping[str, Report]) -> None:
-        watch(View(config, graph, store, reports))
+        watch(View(config, steps, store, reports))
 
     reports = do_steps(config, steps, store, show, verbose)
     failed = next((report for report in reports.values() if report.state == "failed"), None)

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from mckd_ray.config import ExperimentConfig
 from mckd_ray.evaluation.significance import paired_test_over_seeds
 from mckd_ray.plan.steps import Graph, Step
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.hardware import machine
 from mckd_ray.runner.reports import Report
 from mckd_ray.tasks import TASKS
 from mckd_ray.teacher import engine_name
@@ -149,8 +149,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {"python": platform.python_version(), **found}
-
-
-def machine() -> dict[str, Any]:
-    """The machine that the command runs on."""
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}

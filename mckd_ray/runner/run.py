@@ -23,9 +23,11 @@ class View:
     """What there is to see of a run while it goes on."""
 
     config: ExperimentConfig
-    graph: Graph
+    steps: Sequence[Step]
+    """Those that are to be done, inputs first."""
     store: Store
     reports: Mapping[str, Report]
+    """Of those that have ended, by digest."""
 
 
 def graph_of(config: ExperimentConfig) -> Graph:
@@ -59,7 +61,7 @@ def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool =
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.yaml")
     write_json(folder / PLAN, plan_as_data(graph, store))
-    reports = do_steps(config, graph.steps, store, lambda now: watch(View(config, graph, store, now)), verbose)
+    reports = do_steps(config, graph.steps, store, lambda now: watch(View(config, graph.steps, store, now)), verbose)
     result = result_of(config, graph, store, reports)
     write_json(folder / RESULT, result)
     return result

@@ -1,5 +1,6 @@
 """`mckd export`: a folder that holds all that a model needs, with a model card, and no trace of the store."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,9 @@ from typing import Any
 import yaml
 
 from mckd_ray import __version__
-from mckd_ray.config import DATA_SCHEME
-from mckd_ray.corpora.catalogue import CATALOGUE
 from mckd_ray.errors import StoreError
 from mckd_ray.plan.store import write_json
-from mckd_ray.runner.run import PLAN
+from mckd_ray.runner.provenance import corpus_name, data_terms, provenance
 from mckd_ray.serving.models import MANIFEST, Model, content_digest, find, model_files
 from mckd_ray.student.card import engine_files
 from mckd_ray.tasks import TASKS
@@ -30,14 +29,13 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
     model = find(run, system)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder}: is there already and not empty; name a new folder.")
-    corpus = _corpus(Path(run)) if (Path(run) / PLAN).is_file() else dict(model.manifest.get("corpus", {}))
     manifest = {
         **{key: value for key, value in model.manifest.items() if value is not None},
+        **provenance(Path(run)),
         "format": FORMAT,
         "name": model.name,
         "digest": model.digest,
         "task": model.task,
-        "corpus": corpus,
         "mckd_ray": __version__,
     }
     try:
@@ -52,19 +50,6 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
     if content_digest(folder) != model.digest:
         raise StoreError(f"{folder}: the copy differs from {model.folder}, which something changed; export again.")
     return find(str(folder))
-
-
-def _corpus(run: Path) -> dict[str, Any]:
-    """Where the model's data came from, from the config that the run left."""
-    try:
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        corpus = config["corpus"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return {}
-    found = {key: corpus[key] for key in ("format", "path", "labelled") if corpus.get(key) not in (None, "")}
-    if "path" in found and found["format"] != "huggingface" and not found["path"].startswith(DATA_SCHEME):
-        found["path"] = Path(found["path"]).name  # Where it lay on this machine is nobody's business.
-    return found
 
 
 def model_card(model: Model, manifest: Mapping[str, Any]) -> str:
@@ -97,7 +82,7 @@ def _front_matter(model: Model, manifest: Mapping[str, Any]) -> dict[str, Any]:
         front["base_model"] = manifest["base_model"]
     if manifest.get("scores"):
         metrics = [{"type": name, "value": round(value, 2)} for name, value in manifest["scores"].items()]
-        dataset = _corpus_name(manifest)
+        dataset = corpus_name(manifest)
         result = {
             "task": {"type": TASKS[model.task].hub_task, "name": model.task},
             "dataset": {"name": dataset, "type": dataset, "split": "test"},
@@ -110,11 +95,6 @@ def _front_matter(model: Model, manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _from_hub(manifest: Mapping[str, Any]) -> bool:
     base = str(manifest.get("base_model", ""))
     return base not in ("", "scratch") and not Path(base).is_absolute()
-
-
-def _corpus_name(manifest: Mapping[str, Any]) -> str:
-    corpus = manifest.get("corpus", {})
-    return str(corpus.get("path") or corpus.get("format") or "unknown").removeprefix(DATA_SCHEME)
 
 
 def _scores(manifest: Mapping[str, Any]) -> str:
@@ -130,24 +110,29 @@ def _scores(manifest: Mapping[str, Any]) -> str:
 
 def _data(manifest: Mapping[str, Any]) -> str:
     rows = manifest.get("rows", {})
-    lines = [f"- Corpus: {_corpus_name(manifest)}."]
+    lines = [f"- Corpus: {corpus_name(manifest)}."]
     if rows:
         lines.append(f"- {rows.get('labelled', 0)} labelled examples and {rows.get('pool', 0)} unlabelled inputs.")
     if rows.get("general"):
         lines.append(f"- {rows['general']} rows of a general domain, with gold.")
     if manifest.get("teacher"):
         lines.append(f"- Teacher that wrote the first labels: {manifest['teacher']}.")
+    if manifest.get("system"):
+        lines.append(f"- Method: {_method(manifest)}.")
     if _from_hub(manifest):
         lines.append(f"- Pretrained model that the student started from: {manifest['base_model']}.")
     return "\n".join(lines)
 
 
+def _method(manifest: Mapping[str, Any]) -> str:
+    stages = re.fullmatch(r"(.+)-(\d+)", manifest["system"])
+    if stages is None:
+        known = {"kd": "vanilla distillation: one stage, trained on the teacher's labels", "sft": "fine-tuning on gold"}
+        return known.get(manifest["system"], manifest["system"])
+    return f"{stages[1]} with {stages[2]} stages over {manifest.get('partitions', 2)} partitions of the pool"
+
+
 def _licence(manifest: Mapping[str, Any]) -> str:
-    published = CATALOGUE.get(_corpus_name(manifest))
-    data = "The corpus is under its own terms."
-    if published:
-        data = f"The corpus, {published.title}: {published.licence}."
-    elif manifest.get("corpus", {}).get("format") == "builtin":
-        data = "The corpus was made by mckd_ray's own grammar."
     base = " So is the pretrained model." if _from_hub(manifest) else ""
-    return f"{data}{base} The teacher's terms may restrict what its outputs may train. The code is Apache-2.0."
+    teacher = "The teacher's terms may restrict what its outputs may train."
+    return f"{data_terms(manifest)}{base} {teacher} The code is Apache-2.0."

@@ -83,8 +83,8 @@ class Pool:
 
     def _table(self, name: str, step: PlannedStep, evaluation: Mapping[str, Any]) -> Table:
         relabels = self._relabels(step)
-        taught = self._taught(relabels[0]) if relabels else None
-        return Table(name, step.key, self._stage(step), self._origin(relabels), taught, evaluation["values"])
+        taught = self.taught(relabels[0]) if relabels else None
+        return Table(name, step.key, self.stage(step), self.origin(step), taught, evaluation["values"])
 
     def _relabels(self, step: PlannedStep) -> list[PlannedStep]:
         """The relabelling steps that a table is made of."""
@@ -93,19 +93,21 @@ class Pool:
         sources = [self._run.by_key[key] for role, key in step.inputs.items() if role.startswith("labels-")]
         return [one for source in sources for one in self._relabels(source)] if step.kind == "merge" else []
 
-    def _taught(self, relabel: PlannedStep) -> str | None:
+    def taught(self, relabel: PlannedStep) -> str | None:
         """The latest labels that the student of a relabelling step was trained on."""
         student = self._run.by_key[relabel.inputs["student"]]
         roles = sorted(role for role in student.inputs if role.startswith("labels-"))
         return student.inputs[roles[-1]] if roles else None
 
-    def _stage(self, step: PlannedStep) -> int:
+    def stage(self, step: PlannedStep) -> int:
+        """How many stages of relabelling the labels of a step have behind them: 0 for the teacher's."""
         relabels = self._relabels(step)
-        taught = self._taught(relabels[0]) if relabels else None
-        return 0 if taught is None else 1 + self._stage(self._run.by_key[taught])
+        taught = self.taught(relabels[0]) if relabels else None
+        return 0 if taught is None else 1 + self.stage(self._run.by_key[taught])
 
-    def _origin(self, relabels: list[PlannedStep]) -> Origin:
-        kinds = {seen for relabel in relabels for seen in self._seen(relabel)}
+    def origin(self, step: PlannedStep) -> Origin:
+        """Who wrote the labels of a step: the teacher, or students that had, or had not, been trained on the input."""
+        kinds = {seen for relabel in self._relabels(step) for seen in self._seen(relabel)}
         if not kinds:
             return "teacher"
         return "mixed" if len(kinds) > 1 else ("own" if kinds.pop() else "cross")

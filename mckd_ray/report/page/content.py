@@ -17,6 +17,8 @@ from mckd_ray.report.page.notes import answer, notes
 from mckd_ray.report.page.trees import MOST_WORDS, tree_svg
 from mckd_ray.report.wording import duration, metric_name, p_value
 
+MACHINE = {"processor": "{}", "cores": "{} cores", "memory_gib": "{} GiB", "system": "{}"}
+"""What is said of the machine, before its GPUs."""
 MOST_BARS = 60
 """The timeline shows so many steps, the longest."""
 
@@ -45,7 +47,7 @@ def content(run: Run) -> dict[str, Any]:
         "plan_left_out": len(run.steps) - len(drawn_steps(run)),
         "config": run.config_text,
         "versions": (run.result or {}).get("versions", {}),
-        "machine": (run.result or {}).get("machine", {}),
+        "machine": _machine((run.result or {}).get("machine", {})),
         "hosts": sorted({record.host for record in run.records.values()}),
         "seeds": run.config["plan"]["seeds"],
         "steps": [(step.name, step.key, states[step.key], _seconds(run, step.key)) for step in run.steps],
@@ -162,11 +164,18 @@ def _teacher(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     money = "no price given" if spent["money"] is None else f"{spent['money']:.2f}"
     return [
         ("engine", facts["engine"] or "none: all answers were known"),
-        ("asked, known before", f"{facts['asked']:,}, {facts['known']:,}"),
+        ("prompts asked", f"{facts['asked']:,}"),
+        ("answers known before", f"{facts['known']:,}"),
         ("tokens in (cached)", f"{spent['tokens_in']:,} ({spent['tokens_cached']:,})"),
         ("tokens out", f"{spent['tokens_out']:,}"),
         ("money", money),
     ]
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    """The machine that the command ran on, in words; empty where it is not known."""
+    said = [form.format(facts[name]) for name, form in MACHINE.items() if name in facts]
+    return ", ".join([*said, *facts.get("gpus", ())])
 
 
 def _seconds(run: Run, key: str) -> str:

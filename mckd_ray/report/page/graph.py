@@ -1,6 +1,7 @@
 """The plan as a drawn graph: rows of steps that can run at the same time, from top to bottom; and as Mermaid."""
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -10,9 +11,10 @@ from mckd_ray.report.page.palette import KIND_COLOURS
 
 MOST_DRAWN = 60
 """A larger plan is drawn for the first seed only."""
-_WIDTH, _HEIGHT, _LEFT, _ROW = 168, 30, 14, 64
+_WIDTH, _HEIGHT, _LEFT, _ROW = 120, 38, 12, 72
+_LINE, _LETTERS = 13, 16
+"""The height of a line of text, and its letters: a box holds two."""
 _SWEEPS = 4
-_LETTERS = 29
 _SEED = re.compile(r" seed \d+$")
 _EVERYWHERE = ("corpus", "gold")
 """Nearly all steps read these, so they are not drawn."""
@@ -80,7 +82,7 @@ def plan_svg(run: Run, states: Mapping[str, str]) -> Markup:
     steps = [step for row in rows for step in row]
     lines = [(corners[key], corners[step.key]) for step in steps for key in step.inputs.values() if key in corners]
     parts += [_line(*line) for line in lines]
-    one_seed = len(run.config["plan"]["seeds"]) == 1
+    one_seed = len(run.config["plan"]["seeds"]) == 1 or len(steps) + len(_EVERYWHERE) < len(run.steps)
     for step in steps:
         name = _SEED.sub("", step.name) if one_seed else step.name
         parts.append(_box(step, name, *corners[step.key], states[step.key]))
@@ -97,15 +99,16 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> Markup:
 
 
 def _box(step: PlannedStep, name: str, x: float, y: float, state: str) -> Markup:
-    name = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
     box = Markup(
         '<g class="step {}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{}" height="{}" rx="6" '
-        'style="--shade:var(--{})"/><text x="{:.1f}" y="{:.1f}">{}</text></g>'
+        'style="--shade:var(--{})"/>{}</g>'
     )
     title = f"{step.name}: {state} ({step.key})"
-    return box.format(
-        state, title, x, y, _WIDTH, _HEIGHT, KIND_COLOURS[step.kind], x + _WIDTH / 2, y + _HEIGHT / 2 + 4, name
-    )
+    lines = textwrap.wrap(name, _LETTERS, max_lines=2, placeholder="…")
+    first = y + _HEIGHT / 2 + 4 - (len(lines) - 1) * _LINE / 2
+    text = Markup('<text x="{:.1f}" y="{:.1f}">{}</text>')
+    said = [text.format(x + _WIDTH / 2, first + number * _LINE, line) for number, line in enumerate(lines)]
+    return box.format(state, title, x, y, _WIDTH, _HEIGHT, KIND_COLOURS[step.kind], Markup("").join(said))
 
 
 def plan_mermaid(run: Run) -> str:

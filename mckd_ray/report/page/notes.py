@@ -22,7 +22,8 @@ def answer(study: Study) -> Answer | None:
     best = study.best
     if best is None:
         return None
-    headline = f"{best.name}: {best.mean(study.metric):.1f}% {metric_name(study.metric)} on {study.split}"
+    who = f"{best.name} is best" if len(study.systems) > 1 else best.name
+    headline = f"{who}: {best.mean(study.metric):.1f}% {metric_name(study.metric)} on {study.split}"
     leads = [_lead(one) for one in study.leads]
     distilled = study.distilled
     if distilled is not None and distilled is not best:

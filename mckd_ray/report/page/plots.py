@@ -17,8 +17,10 @@ from mckd_ray.report.analysis.systems import StagePoint
 from mckd_ray.report.analysis.training import Curve
 from mckd_ray.report.page.palette import KIND_COLOURS, colour, themed
 
-WIDE, NORMAL = (9.2, 3.4), (5.4, 3.4)
+WIDE, NORMAL = (11.4, 3.4), (5.4, 3.4)
 """Width and height in inches."""
+_LEGEND_INCHES = 0.12
+"""The width of a letter of a legend, with its share of the line before and the gap behind."""
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 9.5,
@@ -57,12 +59,22 @@ def stage_plot(methods: Mapping[str, Sequence[StagePoint]], levels: Mapping[str,
         for point in points:
             axes.plot([point.stages] * len(point.scores), point.scores, ".", color=colour(method), alpha=0.5)
         for number, mean in zip(numbers, means, strict=True):
-            axes.annotate(f"{mean:.1f}", (number, mean), (0, 8), textcoords="offset points", ha="center")
+            _name(axes, number, mean, above=mean >= max(_means_at(methods, number)))
     for name, level in levels.items():
         axes.axhline(level, ls=(0, (5, 3)), lw=1.2, color=colour(name), label=name)
     axes.set_xticks(sorted({point.stages for points in methods.values() for point in points}))
     axes.margins(x=0.12, y=0.18)
     return _svg(figure, axes)
+
+
+def _means_at(methods: Mapping[str, Sequence[StagePoint]], stages: int) -> list[float]:
+    return [sum(p.scores) / len(p.scores) for points in methods.values() for p in points if p.stages == stages]
+
+
+def _name(axes: Axes, x: float, y: float, above: bool) -> None:
+    """The value of a point beside it: below it where another one is above."""
+    place: Any = {"xytext": (0, 8), "va": "bottom"} if above else {"xytext": (0, -8), "va": "top"}
+    axes.annotate(f"{y:.1f}", (x, y), textcoords="offset points", ha="center", **place)
 
 
 @rc_context(_STYLE)
@@ -182,7 +194,7 @@ def curve_plot(curves: Sequence[Curve]) -> Markup:
 def timeline_plot(line: Timeline) -> Markup:
     """A bar a step, from top to bottom as they started; pale: reused. Vertical lines: idle time was cut out."""
     rows = len(line.spans)
-    figure, axes = _axes((9.2, 0.8 + 0.19 * rows), "seconds in which something ran", "")
+    figure, axes = _axes((WIDE[0], 0.8 + 0.19 * rows), "seconds in which something ran", "")
     axes.grid(visible=False)
     axes.grid(axis="x")
     for row, span in enumerate(line.spans):
@@ -191,7 +203,7 @@ def timeline_plot(line: Timeline) -> Markup:
         axes.barh(row, width, 0.72, span.start, color=shade, alpha=0.4 if span.reused else 0.95)
         left = span.start + width / 2 < line.busy * 0.7
         axes.annotate(
-            f"{span.name}  {span.end - span.start:.0f} s",
+            f"{span.name}, {span.end - span.start:.0f} s",
             (span.start + width if left else span.start, row),
             (4 if left else -4, 0),
             textcoords="offset points",
@@ -217,8 +229,11 @@ def _axes(size: tuple[float, float], x: str, y: str) -> tuple[Figure, Axes]:
 
 def _svg(figure: Figure, axes: Axes) -> Markup:
     """The drawing alone: no declarations, no ids but those that are referred to, colours as variables."""
-    if axes.get_legend_handles_labels()[1]:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        room = figure.get_figwidth() / _LEGEND_INCHES
+        ncols = max(1, min(4, int(room / max(map(len, labels)))))
+        figure.legend(handles, labels, loc="outside upper center", ncols=ncols)
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata=_METADATA)
     svg = target.getvalue()
