@@ -18,8 +18,9 @@ from mckd_ray.errors import DataError, LinearisationError, ModelError
 from mckd_ray.records import Example, Label, Outcome, TrainingRow
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.student.causal import Causal
-from mckd_ray.student.causal_text import pack
+from mckd_ray.student.causal_text import pack, scratch_tokenizer
 from mckd_ray.tasks import TASKS
+from mckd_ray.tasks.prompt_form import PromptForm
 from mckd_ray.tasks.prompts import Prompts
 from mckd_ray.tasks.tree_sequences import InterleavedTags
 from mckd_ray.tasks.trees import Tree
@@ -122,6 +123,18 @@ def test_it_reads_prompts_as_the_teacher_writes_them(tmp_path: Path) -> None:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
     assert tokenizer("\nTagged: the l|L/NP|DT").input_ids[-1] == tokenizer.convert_tokens_to_ids(" l|L/NP|DT")
     assert tokenizer(tokenizer.decode(ids)).input_ids == ids
+
+
+def test_no_piece_of_a_long_instruction_is_too_long_for_the_backend_of_grammars() -> None:
+    """As that of the semantic task, which names all intents and tags of the corpus."""
+    form = PromptForm(
+        "Write tags: " + ", ".join(f"B-slot_{number}" for number in range(200)), "\n\nText:", "\nTags:", "", " "
+    )
+    tokenizer = scratch_tokenizer(["play some jazz"], 300, form, ["B-slot_1"])
+    pieces = tokenizer(form.instruction).tokens()
+    assert max(len(piece.encode()) for piece in tokenizer.get_vocab()) <= 1024
+    assert len(pieces) < len(form.instruction) / 100
+    assert tokenizer.decode(tokenizer(form.instruction).input_ids) == form.instruction
 
 
 def test_it_reads_prompts_of_another_template_where_it_is_trained_on_that(tmp_path: Path) -> None:

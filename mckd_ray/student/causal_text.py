@@ -4,6 +4,7 @@ The form is that of the few-shot prompts that it may be asked with later: an ins
 line between. So whatever it learns to go on with, it goes on with there.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from mckd_ray.tasks.prompt_form import PromptForm
 
 IGNORED = -100
 """The label of a position that is not trained on."""
+LONGEST = 256
+"""Characters of the longest piece that is made: llguidance ends its process at one of more than 1,024 bytes."""
 _OPEN = 16
 """How many sequences are filled at once: more leave less room empty."""
 
@@ -38,9 +41,15 @@ def scratch_tokenizer(texts: Iterable[str], vocabulary: int, form: PromptForm, s
 
 
 def add_whole(tokenizer: Any, texts: Iterable[str]) -> None:
-    """Make each of `texts` one piece, wherever it stands; those that could be a part of a word are left as they are."""
-    whole = [text for text in texts if not text.strip().isalnum()]
+    """Make each of `texts` one piece, a long one a few, wherever it stands; what could be a part of a word is left."""
+    whole = [part for text in texts for part in _parts(text) if not part.strip().isalnum()]
     tokenizer.add_tokens([tokenizers.AddedToken(text, special=False, normalized=False) for text in whole])
+
+
+def _parts(text: str) -> list[str]:
+    """`text` in as few parts of at most `LONGEST` characters as can be, all about as long."""
+    size = math.ceil(len(text) / math.ceil(len(text) / LONGEST)) if text else 1
+    return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 class PromptPieces(Pieces):
