@@ -5,6 +5,7 @@
 set -euo pipefail
 
 state=${MCKD_CLUSTER_STATE:-/tmp/mckd-cluster-$UID} # short: Ray puts sockets below it
+mark=${state//\//_} # in each node's name; Serve names files after nodes, so no slashes
 port=${MCKD_CLUSTER_PORT:-6399}
 dashboard=${MCKD_CLUSTER_DASHBOARD:-8299}
 nodes=${MCKD_CLUSTER_NODES:-3}
@@ -12,12 +13,12 @@ cpus=${MCKD_CLUSTER_CPUS:-4}
 ray=${RAY:-$(dirname "$0")/../.venv/bin/ray}
 attempts=3 # Ray gives a node half a minute to start, which is not enough on a busy machine
 
-# The process groups, one a node, in which a process that names our folder lives: a pid file may outlive a reboot.
+# The process groups, one a node, in which a process of ours lives: a pid file may outlive a reboot.
 running() {
     local file files=("$state"/*.pid) found=1
     [[ $# == 0 ]] || files=("$state/$1.pid")
     for file in "${files[@]}"; do
-        if [[ -f $file ]] && pgrep --pgroup "$(<"$file")" --full -- "$state" >/dev/null; then
+        if [[ -f $file ]] && pgrep --pgroup "$(<"$file")" --full -- "$mark" >/dev/null; then
             echo "$(<"$file")"
             found=0
         fi
@@ -53,7 +54,7 @@ launch() {
     shift
     PATH=$(cd "$(dirname "$ray")" && pwd):$PATH RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$state/token \
         RAY_USAGE_STATS_ENABLED=0 OMP_NUM_THREADS=1 \
-        setsid "$ray" start --block --node-ip-address 127.0.0.1 --node-name "$state-$name" --num-cpus "$cpus" \
+        setsid "$ray" start --block --node-ip-address 127.0.0.1 --node-name "$mark-$name" --num-cpus "$cpus" \
         --object-store-memory 300000000 --min-worker-port 0 --max-worker-port 0 \
         --dashboard-agent-grpc-port "$first" --dashboard-agent-listen-port $((first + 1)) \
         --runtime-env-agent-port $((first + 2)) --metrics-export-port $((first + 3)) \
