@@ -75,13 +75,16 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
         ray.shutdown()
 
 
-def connect(**settings: Any) -> None:
-    """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute."""
+def connect(address: str | None, **settings: Any) -> None:
+    """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute.
+
+    Without an `address` it is a Ray of its own, also on a machine where another one runs. Raises ResourceError.
+    """
     for _ in range(START_ATTEMPTS):
         try:
-            ray.init(**settings)
+            ray.init(address=address or "local", **settings)
         except ConnectionError as error:
-            where = f"RAY_ADDRESS={settings['address']}"
+            where = f"RAY_ADDRESS={address}"
             raise ResourceError(f"{where}: no Ray cluster answers there ({error}); mend or unset it.") from error
         except Exception as error:
             if "timed out during startup" not in str(error):
