@@ -81,23 +81,27 @@ def _write_experiment(folder: Path, rows: int) -> None:
 
 
 def _watched(folder: Path) -> tuple[int, dict[str, int]]:
-    """Label the pool and judge the labels; the memory of the driver, and of processes by their title."""
+    """Label the pool; the memory of the driver, and of processes by what they do."""
     command = [sys.executable, "-m", "mckd_ray.cli", "run", "scaling.yaml"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
         driver, memory = 0, dict[str, int]()
-        this = psutil.Process(process.pid)
         while process.poll() is None:
-            try:
-                driver = max(driver, this.memory_info().rss)
-                for child in this.children(recursive=True):
-                    title = " ".join(child.cmdline()).removeprefix("ray::")
-                    memory[title] = max(memory.get(title, 0), child.memory_info().rss)
-            except psutil.Error:  # It has just ended.
-                continue
+            driver = max(driver, _look(psutil.Process(process.pid))[1])
+            for child in psutil.Process(process.pid).children(recursive=True):
+                title, most = _look(child)
+                memory[title] = max(memory.get(title, 0), most)
             time.sleep(POLL_S)
     if process.returncode:
         raise RuntimeError(f"the measured run failed with {process.returncode}")
     return driver, memory
+
+
+def _look(process: psutil.Process) -> tuple[str, int]:
+    """The title of a process, without Ray's mark, and its memory in bytes; none if it has just ended."""
+    try:
+        return "".join(process.cmdline()[:1]).removeprefix("ray::"), process.memory_info().rss
+    except psutil.Error:
+        return "", 0
 
 
 def _alone(work: Callable[[Job], Any], job: Job) -> Cost:

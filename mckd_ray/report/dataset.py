@@ -103,7 +103,9 @@ def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], 
         system=system,
         run=run.name,
         version=__version__,
-        columns="\n".join(f"| `{column}` | {COLUMNS.get(column, "the label")} |" for column in (rows[0] if rows else {})),
+        columns="\n".join(
+            f"| `{column}` | {COLUMNS.get(column, 'the label')} |" for column in (rows[0] if rows else {})
+        ),
         corpus=corpus_name(facts),
         labelled=f"{corpus['rows']['labelled']:,}",
         pool=f"{corpus['rows']['pool']:,}",

@@ -60,7 +60,7 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
     if own_cpus is not None:  # Else Ray warns of the many small processes that a few training runs are.
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(4 * own_cpus))
     connect(
-        address,
+        address=address,
         num_cpus=own_cpus,
         resources=None if address else {TRAINING_SLOT: slots},
         include_dashboard=None if address else False,
@@ -78,11 +78,11 @@ def session(resources: ResourcesConfig, asking: bool = False, verbose: bool = Fa
 def connect(address: str | None, **settings: Any) -> None:
     """`ray.init`, again where a busy machine kept a local Ray from starting within its fixed half minute.
 
-    Without an `address` a Ray of its own, also where another one runs on this machine, which Ray would else take.
+    Without an `address` it is a Ray of its own, also on a machine where another one runs. Raises ResourceError.
     """
     for _ in range(START_ATTEMPTS):
         try:
-            ray.init(address or "local", **settings)
+            ray.init(address=address or "local", **settings)
         except ConnectionError as error:
             where = f"RAY_ADDRESS={address}"
             raise ResourceError(f"{where}: no Ray cluster answers there ({error}); mend or unset it.") from error
@@ -101,7 +101,7 @@ def nodes_at(address: str) -> list[Node]:
     try:
         if port.isdecimal():  # Ray itself would try for a minute.
             socket.create_connection((host, int(port)), KNOCK_S).close()
-        connect(address, logging_level=logging.ERROR, log_to_driver=False)
+        connect(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RayError, RuntimeError) as error:
         reason = next(iter(str(error).strip().splitlines()), "no reason given")
         raise ResourceError(f"{address}: no Ray cluster takes this machine in ({reason}); mend the address.") from error
