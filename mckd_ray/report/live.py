@@ -65,7 +65,7 @@ def picture(view: View) -> RenderableType:
     rows.add_row("all steps", ProgressBar(total, done, width=30), f"{done}/{total}", "")
     for step in view.graph.steps:
         if step.digest not in view.reports and view.store.busy(step.key):
-            rows.add_row(step.name, *_bar(read_progress(view.store.folder(step.key))))
+            rows.add_row(step.name, *_bar(read_progress(view.store.place(step.key))))
     return rows
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,23 +9,23 @@ from rich.table import Table
 
 from mckd_ray.errors import DataError
 from mckd_ray.plan.store import Store
+from mckd_ray.runner.perform import ERROR
 from mckd_ray.runner.progress import read_progress
 from mckd_ray.runner.run import PLAN
+from mckd_ray.storage.root import Place
 
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
 
 
-def status(folder: Path) -> dict[str, Any]:
-    """The state of each step of the run in `folder`. Raises DataError if there is no run."""
-    try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except OSError:
-        raise DataError(
-            f"{folder}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes."
-        ) from None
+def status(place: Place) -> dict[str, Any]:
+    """The state of each step of the run at `place`. Raises DataError if there is no run."""
+    text = (place / PLAN).read()
+    if text is None:
+        raise DataError(f"{place}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes.")
+    plan = json.loads(text)
     store = Store(plan["store"])
     steps = [{"name": step["name"], "key": step["key"], **_state(store, step["key"])} for step in plan["steps"]]
-    return {"run": folder.name, "done": sum(step["state"] == "done" for step in steps), "steps": steps}
+    return {"run": place.name, "done": sum(step["state"] == "done" for step in steps), "steps": steps}
 
 
 def _state(store: Store, key: str) -> dict[str, Any]:
@@ -34,12 +33,12 @@ def _state(store: Store, key: str) -> dict[str, Any]:
     if record is not None:
         return {"state": "done", "seconds": record.seconds, "note": ""}
     if store.busy(key):
-        progress = read_progress(store.folder(key))
+        progress = read_progress(store.place(key))
         note = f"{progress.done}/{progress.total} {progress.note}" if progress else ""
         return {"state": "running", "seconds": None, "note": note}
-    error = store.folder(key) / "error.txt"
-    if error.exists():
-        return {"state": "failed", "seconds": None, "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
+    error = (store.place(key) / ERROR).read()
+    if error is not None:
+        return {"state": "failed", "seconds": None, "note": error.strip().splitlines()[-1]}
     return {"state": "waiting", "seconds": None, "note": ""}
 
 

@@ -12,9 +12,11 @@ from mckd_ray import __version__
 from mckd_ray.config import DATA_SCHEME
 from mckd_ray.corpora.catalogue import CATALOGUE
 from mckd_ray.errors import StoreError
-from mckd_ray.plan.store import write_json
-from mckd_ray.runner.run import PLAN
+from mckd_ray.runner.run import CONFIG
 from mckd_ray.serving.models import MANIFEST, Model, content_digest, find, model_files
+from mckd_ray.storage import place_at
+from mckd_ray.storage.files import write_json
+from mckd_ray.storage.root import Place
 from mckd_ray.tasks import TASKS
 
 FORMAT = 1
@@ -29,7 +31,7 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
     model = find(run, system)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder}: is there already and not empty; name a new folder.")
-    corpus = _corpus(Path(run)) if (Path(run) / PLAN).is_file() else dict(model.manifest.get("corpus", {}))
+    corpus = _corpus(place_at(run)) or dict(model.manifest.get("corpus", {}))
     manifest = {
         **{key: value for key, value in model.manifest.items() if value is not None},
         "format": FORMAT,
@@ -53,12 +55,11 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
     return find(str(folder))
 
 
-def _corpus(run: Path) -> dict[str, Any]:
-    """Where the model's data came from, from the config that the run left."""
+def _corpus(run: Place) -> dict[str, Any]:
+    """Where the model's data came from, from the config that the run left; nothing if it is no run, or left none."""
     try:
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        corpus = config["corpus"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        corpus = yaml.safe_load((run / CONFIG).read() or "")["corpus"]
+    except (yaml.YAMLError, KeyError, TypeError):
         return {}
     found = {key: corpus[key] for key in ("format", "path", "labelled") if corpus.get(key) not in (None, "")}
     if "path" in found and found["format"] != "huggingface" and not found["path"].startswith(DATA_SCHEME):

@@ -1,8 +1,8 @@
 """What every kind of student offers: a trainer for a job, a self-contained checkpoint folder, and labels from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,12 @@ class TrainingJob:
     """A folder for the trainer's own checkpoints."""
     template: str = ""
     """causal: the text of the template of its prompts; empty for that of the task and linearisation."""
+
+    def at(self, place: Callable[[Path], Path]) -> "TrainingJob":
+        """The same job with its files elsewhere: `place` says where, from where they are now."""
+        init = None if self.init is None else place(self.init)
+        rows, raw_text, work = place(self.rows), place(self.raw_text), place(self.work)
+        return replace(self, rows=rows, raw_text=raw_text, init=init, work=work)
 
 
 @dataclass(frozen=True)

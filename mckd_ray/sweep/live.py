@@ -116,7 +116,7 @@ class Pace:
         return sum(known) / at_once
 
     def _step_seconds(self, step: Step) -> float | None:
-        progress = read_progress(self._store.folder(step.key))
+        progress = read_progress(self._store.place(step.key))
         if progress is not None and progress.seconds_left is not None:
             return progress.seconds_left
         same = [record.seconds for record in self._records.values() if record.kind == step.kind]

@@ -14,10 +14,12 @@ from filelock import FileLock, Timeout
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.errors import ConfigError
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import reports_of_done
-from mckd_ray.runner.run import run_folder
+from mckd_ray.runner.run import run_place
 from mckd_ray.search_config import SearchConfig
+from mckd_ray.storage.files import write_json
+from mckd_ray.storage.root import Place
 from mckd_ray.sweep.budget import TokenBudget
 from mckd_ray.sweep.parquet import write_table
 from mckd_ray.sweep.results import objective_of, ranked, rows_of, verdict
@@ -45,9 +47,14 @@ class Sweep:
         return [trial.point for trial in self.trials]
 
     @property
-    def folder(self) -> Path:
+    def place(self) -> Place:
         """Where its results go."""
-        return run_folder(self.config) / "sweep"
+        return run_place(self.config) / "sweep"
+
+    @property
+    def folder(self) -> Path:
+        """Where they are written on this node, with what Tune needs to resume it here."""
+        return self.place.path
 
     @property
     def store(self) -> Store:
@@ -119,7 +126,7 @@ def _run(sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool, ve
     from mckd_ray.sweep.shared import start_shared
     from mckd_ray.sweep.tuning import Order, search
 
-    config, store, folder = sweep.planner.config, sweep.store, sweep.folder.absolute()
+    config, store, folder = sweep.planner.config, sweep.store, sweep.folder
     started = _resumed(sweep) if resume else _begun(sweep)
     steps = distinct_steps(sweep.trials)
     done = reports_of_done(store, steps)
@@ -179,6 +186,7 @@ def _result(sweep: Sweep, seen: Sequence[Seen], executed: int) -> dict[str, Any]
         config = trials[best["trial"] - 1].config
         write_config(config.model_copy(update={"name": f"{config.name}-best"}), sweep.folder / BEST)
     draw_plots(result, sweep.folder)
+    sweep.place.keep()
     return result
 
 
