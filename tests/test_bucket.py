@@ -1,6 +1,7 @@
-"""A store in a bucket, on a real S3 API of this machine: what one node keeps, another finds, and one at a time works."""
+"""A store in a bucket, on an S3 server of this machine: what one node keeps, another finds; one at a time works."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mckd_ray.cli import main
 from mckd_ray.errors import StepError, StoreError
@@ -17,11 +19,12 @@ from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.records import Answer
 from mckd_ray.runner.reports import reused
-from mckd_ray.storage import lease, objects, place_at, root_at
+from mckd_ray.storage import lease, place_at, root_at
 from mckd_ray.storage.bucket import Bucket, bucket_at
 from mckd_ray.storage.root import Place
 from mckd_ray.teacher.answers import AnswerBook
 from tests import bucket
+from tests.running import TINY
 
 STEP = Step("merge", "a step", {"task": "text"})
 HOLD = """
@@ -31,6 +34,7 @@ with Store(sys.argv[1]).lock(sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
 """
+NO_KEYS = {**dict.fromkeys(bucket.CREDENTIALS, ""), "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"}
 Node = Callable[[str], Bucket]
 
 
@@ -54,6 +58,16 @@ def uri(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 def node(uri: str, tmp_path: Path) -> Node:
     """The root as the node with a name has it: with copies of its own."""
     return lambda name: Bucket(uri, tmp_path / name)
+
+
+@pytest.fixture
+def faulty(port: int, uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[bucket.Gateway]:
+    """A gateway on the way to the store, which can refuse; nobody waits for long."""
+    for name in ("PATIENCE_S", "BRISK_S"):
+        monkeypatch.setattr(f"mckd_ray.storage.bucket.{name}", 0.3)
+    with bucket.gateway(port) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{between.server_port}")
+        yield between
 
 
 def test_a_step_happens_on_one_node_and_is_read_on_another(uri: str, node: Node) -> None:
@@ -172,17 +186,14 @@ def test_who_was_cut_off_does_not_finish(node: Node, monkeypatch: pytest.MonkeyP
         assert node("c").busy("step"), "and leaves the other one's lock alone"
 
 
-def test_answers_that_were_paid_for_are_never_lost(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_were_paid_for_are_never_lost(node: Node, faulty: bucket.Gateway) -> None:
     """What could not be handed over stays on the node, and is handed over with the next chance."""
     a, b = (AnswerBook(Place(node(name), "answers/model")) for name in "ab")
     answer = Answer("key", ("text",), (0.0,))
     with a.held():
         a.add([answer])
-        with monkeypatch.context() as broken:
-            broken.setattr(Bucket, "_upload", lambda root, name: root.write("", ""))
-            broken.setattr(objects, "PATIENCE_S", 0.1)
-            with pytest.raises(StoreError):
-                a.flush()
+        with faulty.refusing(), pytest.raises(StoreError, match="503"):
+            a.flush()
     assert b.find(["key"]) == {}
     assert a.find(["key"]) == b.find(["key"]) == {"key": answer}
 
@@ -194,28 +205,27 @@ def test_a_bucket_keeps_what_runs_rely_on(uri: str) -> None:
     assert root.read(".doctor.json") is None
 
 
-def test_the_store_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests wait for it; when it is back, all goes on. When it stays away, one sentence says so."""
-    port = bucket.free_port()
-    for name, value in bucket.environment(port).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(objects, "LONGEST_PAUSE_S", 0.2)
-    uri = f"s3://{bucket.NAME}/runs"
-    root = Bucket(uri, tmp_path)
-    found: list[str | None] = []
-    reader = threading.Thread(target=lambda: found.append(root.read("steps/none/record.json")))
-    reader.start()
-    reader.join(1.0)
-    assert reader.is_alive(), "nobody listens there, and it tries again"
-    with bucket.server(port):
-        reader.join()
-        assert found == [None]
-        root.write("a", "1")
-        assert root.read("a") == "1"
-    monkeypatch.setattr("mckd_ray.storage.bucket.PATIENCE_S", 0.5)
-    root.tell("progress", "is not worth waiting for")
-    with pytest.raises(StoreError, match=r"does not answer as it should .*the same command goes on"):
-        Bucket(uri, tmp_path).read("a")
+def test_the_store_refuses_for_a_while(node: Node, faulty: bucket.Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests wait for it; when it is back, all goes on."""
+    monkeypatch.setattr("mckd_ray.storage.bucket.PATIENCE_S", 60.0)
+    root = node("a")
+    with faulty.refusing():
+        writer = threading.Thread(target=root.write, args=["record", "text"])
+        writer.start()
+        while faulty.refused < 3:
+            time.sleep(0.02)
+        root.tell("progress", "is not worth waiting for")
+        assert root.glance("record") is None
+        assert writer.is_alive()
+    writer.join()
+    assert node("b").read("record") == "text"
+    assert node("b").read("progress") is None
+
+
+def test_the_store_stays_away(node: Node, faulty: bucket.Gateway) -> None:
+    with faulty.refusing(), pytest.raises(StoreError, match=r"does not answer .*503.* the same command goes on"):
+        node("a").read("record")
+    assert faulty.refused > 1, "it was tried again"
 
 
 @pytest.mark.parametrize(
@@ -225,17 +235,22 @@ def test_the_store_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.Monke
         ("ftp://host/runs", {}, "give a folder, or a URI such as s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"),
         ("s3://", {}, "is no place for a store"),
         ("s3://experiments/runs", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "does not answer as it should"),
+        (
+            "s3://experiments/runs",
+            NO_KEYS,
+            "no credentials are found",
+        ),
     ],
+    ids=["bucket", "kind", "empty", "address", "credentials"],
 )
 def test_a_root_that_cannot_be_used(
     uri: str, root: str, variables: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    (tmp_path / "tiny.yaml").write_text("task: {kind: constituency}\ncorpus: {format: builtin}\n")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
     monkeypatch.setattr("mckd_ray.storage.bucket.BRISK_S", 0.5)
-    bucket_at.cache_clear()
     assert main(["run", str(tmp_path / "tiny.yaml"), "-o", f"store.root={root}"]) == 2
     said = capsys.readouterr().err
     assert words in said
@@ -253,8 +268,6 @@ def test_credentials_that_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_place_names_the_same_on_every_node(uri: str) -> None:
-    import pickle
-
     place = place_at(f"{uri}/demo") / "plan.json"
     assert str(place) == f"{uri}/demo/plan.json"
     there = pickle.loads(pickle.dumps(place))

@@ -31,7 +31,8 @@ CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
 }
 """The variables that hold what is needed, where the machine itself has no role."""
-_NO_ROLE = ("token request", "169.254.169.254", "metadata.google.internal", "MissingRegion", "credential")
+_NO_ROLE = ("/latest/api/token", "/computeMetadata/", "token request")
+"""What stands in errors where the machine was asked for the credentials of its role, and had none."""
 _REASON = re.compile(r"status code: \d+ [\w ]+|HTTP error: [\w ]+")
 
 
