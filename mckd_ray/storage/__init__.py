@@ -23,13 +23,15 @@ def root_at(where: Path | str) -> Root:
 
 
 def place_at(where: Path | str) -> Place:
-    """The file or folder at a path or URI. Raises StoreError for a URI that names none in a bucket."""
+    """The file or folder at a path or URI. Raises StoreError for a URI whose bucket cannot be reached now."""
     if not is_uri(where):
         path = Path(where).resolve()
         return Place(root_at(path.parent), path.name)
     scheme, _, path_in_bucket = str(where).partition("://")
     parent, _, name = path_in_bucket.rstrip("/").rpartition("/")
-    return Place(root_at(f"{scheme}://{parent}"), name)
+    root = root_at(f"{scheme}://{parent}")
+    root.check_readable()
+    return Place(root, name)
 
 
 def is_uri(where: Path | str) -> bool:

@@ -140,6 +140,11 @@ class Bucket(Root):
             return False
         return (datetime.now(UTC) - lease["last_modified"]).total_seconds() < LEASE_S
 
+    def check_readable(self) -> None:
+        """See `Root.check_readable`."""
+        with explained(self.uri):
+            next(iter(obstore.list(self._brisk, LOCKS, chunk_size=1)), None)
+
     def check_writable(self) -> None:
         """See `Root.check_writable`. What locks rest on is tried as well."""
         probe = f".probe-{uuid.uuid4().hex}"
@@ -231,7 +236,7 @@ def _files(path: Path) -> list[Path]:
     """A file, or those below a folder; what is being written has a name that begins with a dot."""
     if path.is_file():
         return [path]
-    return [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    return [file for file in path.rglob("[!.]*") if file.is_file()]
 
 
 def _each(work: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
@@ -250,6 +255,6 @@ def _is_copy(path: Path, version: Any) -> bool:
 
 
 def _moment(version: Any) -> int:
-    """A moment in the last century's end that stands for a version: nothing is written then by itself."""
+    """The moment that stands for a version, in nanoseconds; before 2002, so that no write gives it to a file."""
     digest = hashlib.sha256(str(version["e_tag"]).encode()).digest()
-    return int.from_bytes(digest[:8]) % (10**9 * 10**9)
+    return int.from_bytes(digest[:8]) % 10**15 * 1000  # Not every file system has more than microseconds.

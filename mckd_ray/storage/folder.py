@@ -77,6 +77,9 @@ class Folder(Root):
         except Timeout:
             return True
 
+    def check_readable(self) -> None:
+        """See `Root.check_readable`."""
+
     def check_writable(self) -> None:
         """See `Root.check_writable`."""
         check_folder(self.base, "store.root")

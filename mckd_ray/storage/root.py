@@ -84,6 +84,10 @@ class Root(ABC):
         """Whether a process holds `name` now."""
 
     @abstractmethod
+    def check_readable(self) -> None:
+        """Raise StoreError, without much patience, if it cannot be reached. A folder that is not there is empty."""
+
+    @abstractmethod
     def check_writable(self) -> None:
         """Raise StoreError unless the root can be written, and has room."""
 

@@ -186,7 +186,8 @@ def _result(sweep: Sweep, seen: Sequence[Seen], executed: int) -> dict[str, Any]
         config = trials[best["trial"] - 1].config
         write_config(config.model_copy(update={"name": f"{config.name}-best"}), sweep.folder / BEST)
     draw_plots(result, sweep.folder)
-    sweep.place.keep()
+    for path in filter(Path.is_file, sweep.folder.iterdir()):
+        sweep.place.root.keep(path)
     return result
 
 
