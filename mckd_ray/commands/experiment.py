@@ -58,7 +58,6 @@ def _plan(options: argparse.Namespace) -> int:
 
     config = read_config(options.config, options.override)
     graph, store = graph_of(config), Store(config.store.root)
-    store.root.check_readable()
     show(options, graph.as_data(), lambda: draw(graph, store, config.name))
     return 0
 

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from mckd_ray.errors import DataError
-from mckd_ray.plan.store import Store
+from mckd_ray.plan.store import Record, Store
 from mckd_ray.runner.perform import ERROR
 from mckd_ray.runner.progress import read_progress
 from mckd_ray.runner.run import PLAN
@@ -24,12 +24,13 @@ def status(place: Place) -> dict[str, Any]:
         raise DataError(f"{place}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes.")
     plan = json.loads(text)
     store = Store(plan["store"])
-    steps = [{"name": step["name"], "key": step["key"], **_state(store, step["key"])} for step in plan["steps"]]
+    records = store.records(step["key"] for step in plan["steps"])
+    names = {step["key"]: step["name"] for step in plan["steps"]}
+    steps = [{"name": name, "key": key, **_state(store, key, records[key])} for key, name in names.items()]
     return {"run": place.name, "done": sum(step["state"] == "done" for step in steps), "steps": steps}
 
 
-def _state(store: Store, key: str) -> dict[str, Any]:
-    record = store.record(key)
+def _state(store: Store, key: str, record: Record | None) -> dict[str, Any]:
     if record is not None:
         return {"state": "done", "seconds": record.seconds, "note": ""}
     if store.busy(key):

@@ -149,7 +149,7 @@ class Bucket(Root):
         """See `Root.check_writable`. What locks rest on is tried as well."""
         probe = f".probe-{uuid.uuid4().hex}"
         with explained(self.uri):
-            obstore.put(self._brisk, probe, b"x", mode="create")
+            obstore.put(self._brisk, probe, b"x")
             try:
                 obstore.put(self._brisk, probe, b"y", mode="create")
             except AlreadyExistsError:
