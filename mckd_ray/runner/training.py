@@ -64,7 +64,7 @@ def _train(job: TrainingJob, place: Place, chief: bool) -> None:
     progress = ProgressWriter(place, job.training.steps) if chief else None
     try:
         model, tell = (place.path / "model", progress.update) if progress else (None, _say_nothing)
-        facts = train_job(job, model, tell, _keeper(job, place, chief))
+        facts = train_job(job, model, tell, keeper(job, place, chief))
     except errors.MckdError as error:
         # Nothing that another attempt would mend; what is raised here, Ray Train would try again.
         facts = {"error": type(error).__name__, "message": str(error)}
@@ -73,8 +73,8 @@ def _train(job: TrainingJob, place: Place, chief: bool) -> None:
         (place / FACTS).write(as_json(facts))
 
 
-def _keeper(job: TrainingJob, place: Place, chief: bool) -> Callable[[Path], None]:
-    """What keeps checkpoints; once one is complete, the chief has those before it forgotten."""
+def keeper(job: TrainingJob, place: Place, chief: bool) -> Callable[[Path], None]:
+    """What puts checkpoints into safety at `place`; once one is complete, the chief has those before it forgotten."""
     from mckd_ray.student.train import COMPLETE
 
     older = set(job.work.glob("checkpoint-*"))
