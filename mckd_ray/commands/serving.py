@@ -9,7 +9,7 @@ from typing import Any
 
 from mckd_ray.commands.parts import add_command, show, verbose_argument
 
-RUN = "a run's folder, the folder or digest of a `train` step, or a folder that `mckd export` wrote"
+RUN = "a run's folder, the folder or digest of a `train` step, a folder that `mckd export` wrote, or the URI of one"
 
 
 def add_commands(commands: Any) -> None:
