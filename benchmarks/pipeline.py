@@ -173,7 +173,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mckd-pipeline-") as name:
         folder = Path(name)
         store = Store(options.store or folder / "runs")
-        experiments = {way: experiment(way, size, store.root) for way in TARGETS}
+        experiments = {way: experiment(way, size, store.root.base) for way in TARGETS}
         for config in experiments.values():
             graph = graph_of(config)
             gold = [step for step in graph.steps if step.kind == "gold"]

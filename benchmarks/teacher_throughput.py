@@ -30,6 +30,7 @@ from mckd_ray.runner.asking import PromptedTeacher
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.prompting import Questions, ask
 from mckd_ray.runner.session import session
+from mckd_ray.storage import place_at
 from mckd_ray.student.pieces import train_tokenizer
 from mckd_ray.tasks import TASKS
 from mckd_ray.teacher.answers import AnswerBook
@@ -62,14 +63,15 @@ def teacher(folder: Path, labelled: Path, **settings: Any) -> PromptedTeacher:
     config = TeacherConfig(
         engine="vllm", model=str(folder), dtype="float32", shots=SHOTS, **{"max_new_tokens": NEW_TOKENS, **settings}
     )
-    return PromptedTeacher(config, resources, TASK.name, labelled, labelled, None)
+    return PromptedTeacher(config, resources, TASK.name, place_at(labelled), place_at(labelled), None)
 
 
 def ours(asked: PromptedTeacher, examples: Sequence[Example]) -> tuple[float, float]:
     """Rows and tokens a second of our labelling."""
     with tempfile.TemporaryDirectory() as folder, session(ResourcesConfig(teacher=asked.resources), asking=True):
-        progress = ProgressWriter(Path(folder), len(examples))
-        facts = ask(asked, examples, AnswerBook(Path(folder) / "answers"), progress).facts["teacher"]
+        place = place_at(folder)
+        progress = ProgressWriter(place, len(examples))
+        facts = ask(asked, examples, AnswerBook(place / "answers"), progress).facts["teacher"]
     return len(examples) / facts["seconds"], facts["tokens_out_per_second"]
 
 

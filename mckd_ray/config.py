@@ -359,7 +359,8 @@ class StoreConfig(Section):
     """Where steps and runs are kept."""
 
     root: str = "runs"
-    """A folder (local or shared between all nodes): steps/ and one folder a run below it."""
+    """A folder (local or shared between all nodes) or a bucket (s3://BUCKET/PREFIX, gs://BUCKET/PREFIX): steps/ and one
+    folder a run below it."""
 
 
 class TrackingConfig(Section):

@@ -8,13 +8,14 @@ from typing import Any
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.plan.steps import Graph, Step
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.records import Example, Gold, Label, Outcome, read_rows, write_rows
 from mckd_ray.runner.means import InProcess
 from mckd_ray.runner.reports import Report
 from mckd_ray.runner.results import result_of
-from mckd_ray.runner.run import PLAN, RESULT, graph_of, plan_as_data, run_folder
+from mckd_ray.runner.run import PLAN, RESULT, graph_of, plan_as_data, run_place
 from mckd_ray.runner.work import WORK, job_of
+from mckd_ray.storage.files import write_json
 from mckd_ray.teacher.noise import CORRUPTIONS, Noise
 
 Answer = Callable[[Step, Example, Mapping[str, str], float], Label]
@@ -57,7 +58,7 @@ def small_run(
             reports[step.digest] = Report(step.digest, "done", started, SECONDS)
         else:
             reports[step.digest] = Report(step.digest, "reused", started, SECONDS)
-    folder = run_folder(config)
+    folder = run_place(config).path
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.yaml")
     write_json(folder / PLAN, plan_as_data(graph, store))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mckd_ray.records import Answer
+from mckd_ray.storage import place_at
 from mckd_ray.teacher import answers
 from mckd_ray.teacher.answers import AnswerBook, prompt_key
 
@@ -17,15 +18,15 @@ def answer(key: str) -> Answer:
 
 
 def test_what_was_written_is_found_again(tmp_path: Path) -> None:
-    book = AnswerBook(tmp_path / "book")
+    book = AnswerBook(place_at(tmp_path / "book"))
     assert book.find(["a"]) == {}
     book.add([answer("a"), answer("b")])
     book.flush()
-    assert AnswerBook(tmp_path / "book").find(["a", "c"]) == {"a": answer("a")}
+    assert AnswerBook(place_at(tmp_path / "book")).find(["a", "c"]) == {"a": answer("a")}
 
 
 def test_a_failure_is_no_answer(tmp_path: Path) -> None:
-    book = AnswerBook(tmp_path)
+    book = AnswerBook(place_at(tmp_path))
     book.add([Answer("a", failure="the server was down", again=True), Answer("b", ("",), (0.0,))])
     book.flush()
     assert set(book.find(["a", "b"])) == {"b"}
@@ -33,7 +34,7 @@ def test_a_failure_is_no_answer(tmp_path: Path) -> None:
 
 def write_until_killed(folder: Path) -> None:
     answers.AT_RISK_S = 0.05
-    book = AnswerBook(folder)
+    book = AnswerBook(place_at(folder))
     for number in range(10**9):
         book.add([answer(str(number))])
 
@@ -46,7 +47,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    found = AnswerBook(tmp_path).find([str(number) for number in range(10**6)])
+    found = AnswerBook(place_at(tmp_path)).find([str(number) for number in range(10**6)])
     assert len(found) > 3
     assert set(found) == {str(number) for number in range(len(found))}
 

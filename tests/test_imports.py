@@ -14,7 +14,7 @@ PACKAGE = ROOT / "mckd_ray"
 # From the bottom up: a part may import from the layers below its own.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("section",),
+    ("section", "storage"),
     ("search_config",),
     ("config", "records"),
     ("config_file",),

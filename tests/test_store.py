@@ -11,6 +11,7 @@ from mckd_ray.plan.probe import probe
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import reused
+from mckd_ray.storage.folder import Folder
 
 STEP = Step("merge", "a step", {"task": "text"})
 HOLD = """
@@ -99,6 +100,6 @@ def test_a_local_folder_keeps_what_runs_rely_on(tmp_path: Path) -> None:
 
 def test_a_store_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks that no other process sees, as on file systems that keep them to one machine."""
-    monkeypatch.setattr(Store, "_lock_file", lambda store, key: tmp_path / "elsewhere" / key)
+    monkeypatch.setattr(Folder, "_lock_file", lambda folder, name: tmp_path / "elsewhere" / name)
     with pytest.raises(StoreError, match="does not lock files between processes"):
         probe(Store(tmp_path))

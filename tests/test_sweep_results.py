@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.runner.dispatch import Dispatcher
 from mckd_ray.runner.reports import Report
+from mckd_ray.storage.files import write_json
 from mckd_ray.sweep.budget import TokenBudget
 from mckd_ray.sweep.parquet import write_table
 from mckd_ray.sweep.results import rows_of, verdict

@@ -9,6 +9,8 @@ import pytest
 from mckd_ray.corpora import partitioned
 from mckd_ray.records import Example, Label, Outcome, TrainingRow, write_rows
 from mckd_ray.runner.training_data import training_rows
+from mckd_ray.storage import place_at
+from mckd_ray.storage.root import Place
 from mckd_ray.tasks import TASKS
 
 POOL = [Example(str(number), ("a", "b", "c")) for number in range(10)]
@@ -27,10 +29,11 @@ def table(folder: Path, targets: list[str], confidences: list[float] | None = No
     return folder
 
 
-def inputs(tmp_path: Path, size: int, **tables: Path) -> dict[str, Path]:
+def inputs(tmp_path: Path, size: int, **tables: Path) -> dict[str, Place]:
     write_rows(tmp_path / "corpus" / "pool.parquet", Example, POOL[:size])
     write_rows(tmp_path / "corpus" / "labelled.parquet", TrainingRow, [TrainingRow("gold", ("a",), "", "i O")])
-    return {"corpus": tmp_path / "corpus", **{role.replace("_", "-"): folder for role, folder in tables.items()}}
+    folders = {"corpus": tmp_path / "corpus", **{role.replace("_", "-"): folder for role, folder in tables.items()}}
+    return {role: place_at(folder) for role, folder in folders.items()}
 
 
 def test_the_usable_labels_of_some_partitions_and_the_budget(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
     verbose_argument(label)
     submission_arguments(label)
     status = add_command(commands, "status", _status, "show how far a run is, from its folder alone")
-    status.add_argument("run", type=Path, metavar="RUN", help="the run's folder, such as runs/demo")
+    status.add_argument("run", metavar="RUN", help="the run's folder, such as runs/demo, or its URI in a bucket")
     doctor = add_command(commands, "doctor", _doctor, "check that this machine, or a cluster, can run an experiment")
     doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
     doctor.add_argument("--address", help="a Ray cluster to look at as well, such as http://127.0.0.1:8265")
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     from mckd_ray.config_file import read_config
     from mckd_ray.report.live import watching
     from mckd_ray.report.table import result_table
-    from mckd_ray.runner.run import run, run_folder
+    from mckd_ray.runner.run import run
 
     if options.submit:
         return _submit(options, ["run"])
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         result = run(config, watch, options.verbose)
     show(options, result, lambda: result_table(result))
     if not options.json:
-        print(f"More: {run_folder(config) / 'result.json'}")
+        print(f"More: {config.store.root}/{config.name}/result.json")
     return max((failure["exit_status"] for failure in result["failed"]), default=0)
 
 
@@ -99,7 +99,8 @@ def _sweep(options: argparse.Namespace) -> int:
         result = run_sweep(sweep, watch, options.resume, options.verbose)
     show(options, result, lambda: result_table(result))
     if not options.json and result["best"]:
-        print(f"Next: mckd run {sweep.folder / BEST} (all else is in {sweep.folder})")
+        folder = f"{config.store.root}/{config.name}/sweep"
+        print(f"Next: mckd run {folder}/{BEST} (all else is in {folder})")
     return 0 if result["best"] else 1
 
 
@@ -142,8 +143,9 @@ def _submit(options: argparse.Namespace, command: Sequence[str]) -> int:
 def _status(options: argparse.Namespace) -> int:
     from mckd_ray.report.board import status_table
     from mckd_ray.report.status import status
+    from mckd_ray.storage import place_at
 
-    now = status(options.run)
+    now = status(place_at(options.run))
     show(options, now, lambda: status_table(now))
     return 0
 

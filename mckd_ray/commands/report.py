@@ -1,30 +1,34 @@
 """The commands that look at finished runs: report, compare and review."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mckd_ray.commands.parts import add_command, count, show
 
+if TYPE_CHECKING:
+    from mckd_ray.report.analysis.run import Run
+
 SELECTIONS = ("disagreement", "uncertain", "random")
+RUN = "a run's folder, such as runs/demo, or its URI in a bucket"
 TOOLS = ("argilla", "label-studio", "csv")
 
 
 def add_commands(commands: Any) -> None:
     """Add them to the command line."""
     report = add_command(commands, "report", _shown(_report), "write a report of runs: one HTML file, and Markdown")
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, such as runs/demo")
+    report.add_argument("runs", nargs="+", metavar="RUN", help=RUN)
     report.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where report.html and report.md go (default: RUN)"
     )
     compare = add_command(commands, "compare", _shown(_compare), "compare two runs: the same systems, paired by input")
     for name in ("first", "second"):
-        compare.add_argument(name, type=Path, metavar="RUN", help="a run's folder, such as runs/demo")
+        compare.add_argument(name, metavar="RUN", help=RUN)
     review = commands.add_parser("review", help="have people check pseudolabels, and take what they corrected")
     actions = review.add_subparsers(required=True, metavar="ACTION")
     export = add_command(actions, "export", _shown(_export), "write inputs that are worth a person's minute to a file")
-    export.add_argument("run", type=Path, metavar="RUN", help="a run's folder, such as runs/demo")
+    export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument("--to", choices=TOOLS, required=True, help="the tool that will read the file")
     export.add_argument(
         "--select",
@@ -49,12 +53,25 @@ def _shown(function: Callable[[argparse.Namespace], tuple[Any, Any]]) -> Callabl
     return run
 
 
+def _written(
+    run: "Run", output: Path | None, write: Callable[[Path], Sequence[Path]], name: str | None = None
+) -> list[str]:
+    """What `write` wrote to `output`, or else into the run's own folder, wherever that is, under `name`."""
+    if output is not None:
+        return [str(path) for path in write(output)]
+    folder = run.place.path
+    written = write(folder / name if name else folder)
+    for path in written:
+        run.place.root.keep(path)
+    return [f"{run.folder}/{path.relative_to(folder)}" for path in written]
+
+
 def _report(options: argparse.Namespace) -> tuple[Any, Any]:
     from mckd_ray.report.analysis.run import Run
     from mckd_ray.report.page.render import write_report
 
     runs = [Run(folder) for folder in options.runs]
-    html, markdown = write_report(runs, options.output or options.runs[0])
+    html, markdown = _written(runs[0], options.output, lambda folder: write_report(runs, folder))
     return {"html": str(html), "markdown": str(markdown)}, lambda: f"{html}\n{markdown}"
 
 
@@ -71,9 +88,10 @@ def _export(options: argparse.Namespace) -> tuple[Any, Any]:
     from mckd_ray.report.review.export import SUFFIXES, write_review
     from mckd_ray.report.review.select import select
 
-    selection = select(Run(options.run), options.select, options.n)
-    path = options.output or options.run / f"review{SUFFIXES[options.to]}"
-    files = [str(file) for file in write_review(selection, options.to, path)]
+    run = Run(options.run)
+    selection = select(run, options.select, options.n)
+    name = f"review{SUFFIXES[options.to]}"
+    files = _written(run, options.output, lambda path: write_review(selection, options.to, path), name)
     number, sampled = len(selection.candidates), selection.looked_at < selection.pool
     of = f"a sample of {selection.looked_at:,} of {selection.pool:,}" if sampled else f"{selection.pool:,}"
     data = {"inputs": number, "looked_at": selection.looked_at, "pool": selection.pool, "files": files}

@@ -9,7 +9,7 @@ from typing import Any
 
 from mckd_ray.commands.parts import add_command, show, submission_arguments, submit, verbose_argument
 
-RUN = "a run's folder, the folder or digest of a `train` step, or a folder that `mckd export` wrote"
+RUN = "a run's folder, the folder or digest of a `train` step, a folder that `mckd export` wrote, or the URI of one"
 
 
 def add_commands(commands: Any) -> None:
@@ -122,7 +122,7 @@ def _exported_data(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from mckd_ray.report.analysis.run import Run
     from mckd_ray.report.dataset import export_data
 
-    facts = export_data(Run(Path(options.run)), options.folder, options.system)
+    facts = export_data(Run(options.run), options.folder, options.system)
     return facts, f"{facts['rows']} labels that {facts['system']} learned from: {options.folder}"
 
 

@@ -3,20 +3,19 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from mckd_ray.errors import StoreError
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
+from mckd_ray.storage.root import Place
 
 KEY = "doctor"
 REPLACEMENTS = 50
 _IS_BUSY = "import sys; from mckd_ray.plan.store import Store; print(Store(sys.argv[1]).busy(sys.argv[2]))"
 _REPLACE = """
-import sys
-from pathlib import Path
-from mckd_ray.plan.store import write_json
+import json, sys
+from mckd_ray.storage import place_at
 for number in range(int(sys.argv[2])):
-    write_json(Path(sys.argv[1]), [number] * (1 + 5000 * (number % 2)))
+    place_at(sys.argv[1]).write(json.dumps([number] * (1 + 5000 * (number % 2))))
 """
 
 
@@ -27,29 +26,29 @@ def probe(store: Store) -> None:
     """
     store.check_writable()
     with store.lock(KEY):
-        held = _python(_IS_BUSY, str(store.root), KEY)
+        held = _python(_IS_BUSY, store.root.uri, KEY)
     if held.strip() != "True" or store.busy(KEY):
         raise StoreError(
-            f"store.root '{store.root}' does not lock files between processes; name a folder on a file system that "
+            f"store.root '{store.root.uri}' does not lock files between processes; name a folder on a file system that "
             "does (local, NFS 4, EFS, Filestore)."
         )
-    path = store.root / f".{KEY}.json"
-    write_json(path, [])
+    place = Place(store.root, f".{KEY}.json")
+    place.write("[]")
     try:
-        _read_while_replaced(path)
+        _read_while_replaced(place)
     finally:
-        path.unlink(missing_ok=True)
+        place.forget()
 
 
-def _read_while_replaced(path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", _REPLACE, str(path), str(REPLACEMENTS)]) as writer:  # noqa: S603
+def _read_while_replaced(place: Place) -> None:
+    with subprocess.Popen([sys.executable, "-c", _REPLACE, str(place), str(REPLACEMENTS)]) as writer:  # noqa: S603
         while writer.poll() is None:
             try:
-                json.loads(path.read_text(encoding="utf-8"))
+                json.loads(place.read() or "")
             except (OSError, ValueError) as error:
                 writer.kill()
                 raise StoreError(
-                    f"store.root '{path.parent}' shows files that are half replaced ({error}); name a folder on "
+                    f"store.root '{place.root.uri}' shows files that are half replaced ({error}); name a folder on "
                     "another file system."
                 ) from error
 

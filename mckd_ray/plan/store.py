@@ -1,25 +1,22 @@
 """The store: one folder a step, whose `record.json`, written last, says that the step has happened."""
 
 import json
-import os
 import platform
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mckd_ray.errors import StoreError
 from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Step
+from mckd_ray.storage import root_at
+from mckd_ray.storage.files import as_json
+from mckd_ray.storage.root import Place
 
 RECORD = "record.json"
 READ = "read.json"
-LEAST_FREE_BYTES = 50 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -53,32 +50,34 @@ class Record:
 
 
 class Store:
-    """Steps under one root folder, which all processes and nodes of a run share."""
+    """Steps under one root, which all processes and nodes of a run share."""
 
     def __init__(self, root: Path | str) -> None:
-        """A store at `root`, which need not exist yet."""
-        self.root = Path(root).absolute()
+        """A store at the folder or URI `root`, which need not exist yet. Raises StoreError for other URIs."""
+        self.root = root_at(root)
+
+    def place(self, key: str) -> Place:
+        """The step with this key as every node understands it. What an earlier attempt left is there to build on."""
+        return Place(self.root, f"steps/{key}")
 
     def folder(self, key: str) -> Path:
-        """Where the files of the step with this key are. What an earlier attempt left is there to build on."""
-        return self.root / "steps" / key
+        """Where the files of the step with this key are written on this node."""
+        return self.place(key).path
 
     def record(self, key: str) -> Record | None:
         """The record of a step that has happened, else None. Raises StoreError if there is one that cannot be read."""
-        path = self.folder(key) / RECORD
-        try:
-            return Record(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError) as error:
-            raise StoreError(
-                f"{path}: is not a step's record ({error}); delete the folder to run the step again."
-            ) from error
+        return self.records([key])[key]
+
+    def records(self, keys: Iterable[str]) -> dict[str, Record | None]:
+        """The record of each step, by its key."""
+        places = {key: self.place(key) / RECORD for key in keys}
+        texts = self.root.read_all([place.below for place in places.values()])
+        return {key: _record(places[key], text) for key, text in zip(places, texts, strict=True)}
 
     def editions(self, step: Step) -> dict[str, str]:
         """The editions of a step's inputs as they are in the store now, by role."""
-        records = {role: self.record(need.key) for role, need in step.inputs.items()}
-        return {role: "" if record is None else record.edition for role, record in records.items()}
+        records = self.records(need.key for need in step.inputs.values())
+        return editions(step, records)
 
     def finish(
         self, step: Step, started: float, ended: float, facts: Mapping[str, Any], read: Mapping[str, str]
@@ -102,7 +101,9 @@ class Store:
             read,
             digest_of(changing) if any(changing) else "",
         )
-        write_json(self.folder(step.key) / RECORD, asdict(record))
+        self.place(step.key).keep()
+        self.root.confirm(step.key)
+        (self.place(step.key) / RECORD).write(as_json(asdict(record)))
         return record
 
     def prepare(self, step: Step) -> dict[str, str]:
@@ -110,69 +111,40 @@ class Store:
 
         What an earlier attempt left stays, unless it was made from other editions.
         """
-        folder, read = self.folder(step.key), self.editions(step)
-        marker = folder / READ
-        if folder.exists() and (not marker.exists() or json.loads(marker.read_text(encoding="utf-8")) != read):
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(marker, read)
+        place, read = self.place(step.key), self.editions(step)
+        earlier = (place / READ).read()
+        if earlier is None or json.loads(earlier) != read:
+            place.forget()
+        place.path.mkdir(parents=True, exist_ok=True)
+        (place / READ).write(as_json(read))
         return read
 
-    @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold the step for this process; others, in this run or another, wait.
 
         The death of the process lets go of it.
         """
-        path = self._lock_file(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path):
-            yield
+        return self.root.lock(key)
 
     def busy(self, key: str) -> bool:
         """Whether a process holds the step now."""
-        path = self._lock_file(key)
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
-
-    def _lock_file(self, key: str) -> Path:
-        return self.root / "locks" / f"{key}.lock"
+        return self.root.busy(key)
 
     def check_writable(self) -> None:
-        """Raise StoreError unless the root can be made and written, and has room."""
-        probe = self.root / f".probe-{uuid.uuid4().hex}"
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"x")
-            probe.unlink()
-            free = shutil.disk_usage(self.root).free
-        except OSError as error:
-            raise StoreError(
-                f"store.root '{self.root}' cannot be written ({error.strerror}); name a folder that can be."
-            ) from error
-        if free < LEAST_FREE_BYTES:
-            raise StoreError(
-                f"store.root '{self.root}' has {free // 2**20} MiB free, but {LEAST_FREE_BYTES // 2**20} are needed; "
-                "free some or name another folder."
-            )
+        """Raise StoreError unless the root can be written, and has room."""
+        self.root.check_writable()
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON to `path`, all or nothing."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False))
+def editions(step: Step, records: Mapping[str, Record | None]) -> dict[str, str]:
+    """The editions of a step's inputs, by role, from the `records` of all of them, by key."""
+    found = {role: records[need.key] for role, need in step.inputs.items()}
+    return {role: "" if record is None else record.edition for role, record in found.items()}
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+def _record(place: Place, text: str | None) -> Record | None:
+    try:
+        return None if text is None else Record(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"{place}: is not a step's record ({error}); delete the folder to run the step again."
+        ) from error

@@ -31,7 +31,7 @@ def compare(first: Run, second: Run) -> dict[str, Any]:
             f"{second.name} of {', '.join(theirs) or 'no system'}; compare runs that share a system."
         )
     _check_inputs(first, second, split)
-    names = [first.name, second.name] if first.name != second.name else [str(first.folder), str(second.folder)]
+    names = [first.name, second.name] if first.name != second.name else [first.folder, second.folder]
     return {
         "first": names[0],
         "second": names[1],

@@ -10,12 +10,12 @@ import yaml
 
 from mckd_ray import __version__
 from mckd_ray.errors import DataError, StoreError, nearest
-from mckd_ray.plan.store import write_text
 from mckd_ray.records import Label
 from mckd_ray.report.analysis.pool import Pool
 from mckd_ray.report.analysis.run import Run
 from mckd_ray.report.wording import metric_name
 from mckd_ray.runner.provenance import corpus_name, data_terms, provenance
+from mckd_ray.storage.files import write_text
 
 ROWS, CARD = "train.jsonl", "README.md"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -84,7 +84,7 @@ def _taught(run: Run, system: str | None) -> tuple[str, str]:
 
 def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], rows: list[dict[str, Any]]) -> str:
     """The README of the data set, in the Hub's format: YAML front matter, then Markdown."""
-    facts = provenance(run.folder)
+    facts = provenance(run.place)
     size = next((name for most, name in SIZES if len(rows) < most), "n>10M")
     front = {
         "pretty_name": name,

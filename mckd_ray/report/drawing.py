@@ -22,6 +22,7 @@ def waves(graph: Graph) -> list[list[Step]]:
 
 def draw(graph: Graph, store: Store, name: str) -> RenderableType:
     """The plan called `name`: a filled dot is a step that has happened, an empty one is left to do."""
+    store.root.check_readable()
     done = {step.digest for step in graph.steps if reused(store, step) is not None}
     kinds = Counter(step.kind for step in graph.steps)
     summary = ", ".join(f"{count} {kind}" for kind, count in kinds.items())

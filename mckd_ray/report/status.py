@@ -4,13 +4,14 @@ import json
 import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mckd_ray.errors import DataError
 from mckd_ray.plan.store import Record, Store
+from mckd_ray.runner.perform import ERROR
 from mckd_ray.runner.progress import read_progress
 from mckd_ray.runner.run import PLAN
+from mckd_ray.storage.root import Place
 from mckd_ray.tasks import TASKS
 
 _LINES = (
@@ -35,6 +36,8 @@ class Watched:
 
     def now(self, failed: Collection[str] | None = None) -> dict[str, Any]:
         """Each step, and the lines that they add up to. `failed`: keys of those that did (None: by what they left)."""
+        left = [step["key"] for step in self._steps if step["key"] not in self._records]
+        self._records |= {key: record for key, record in self._store.records(left).items() if record is not None}
         steps = [self._step(step, failed) for step in self._steps]
         return {
             "run": self._name,
@@ -47,29 +50,24 @@ class Watched:
     def _step(self, step: Mapping[str, Any], failed: Collection[str] | None) -> dict[str, Any]:
         key = step["key"]
         named = {"name": step["name"], "key": key, "kind": step["kind"]}
-        if key not in self._records and (record := self._store.record(key)) is not None:
-            self._records[key] = record
         if key in self._records:
             record = self._records[key]
             return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
         if self._store.busy(key):
-            return {**named, "state": "running", **_progress(self._store.folder(key))}
-        error = self._store.folder(key) / "error.txt"
-        if (error.exists() if failed is None else key in failed) and error.exists():
-            return {**named, "state": "failed", "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
+            return {**named, "state": "running", **_progress(self._store.place(key))}
+        error = (self._store.place(key) / ERROR).read() if failed is None or key in failed else None
+        if error is not None:
+            return {**named, "state": "failed", "note": error.strip().splitlines()[-1]}
         return {**named, "state": "waiting"}
 
 
-def status(folder: Path) -> dict[str, Any]:
-    """How far the run in `folder` is. Raises DataError if there is no run."""
-    try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except OSError:
-        raise DataError(
-            f"{folder}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes."
-        ) from None
+def status(place: Place) -> dict[str, Any]:
+    """How far the run at `place` is. Raises DataError if there is no run."""
+    text = (place / PLAN).read()
+    if text is None:
+        raise DataError(f"{place}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes.")
     # A run's folder lies in its store, which another machine may have elsewhere.
-    return Watched(folder.resolve().name, plan["steps"], Store(folder.resolve().parent)).now()
+    return Watched(place.name, json.loads(text)["steps"], Store(place.root.uri)).now()
 
 
 def _score(settings: Mapping[str, Any], record: Record) -> dict[str, Any]:
@@ -78,8 +76,8 @@ def _score(settings: Mapping[str, Any], record: Record) -> dict[str, Any]:
     return {"score": scores[TASKS[settings["task"]].primary], "split": settings["split"]} if scores else {}
 
 
-def _progress(folder: Path) -> dict[str, Any]:
-    found = read_progress(folder)
+def _progress(place: Place) -> dict[str, Any]:
+    found = read_progress(place)
     if found is None or not found.total:
         return {}
     return {"at": found.done, "of": found.total, "seconds_left": found.seconds_left, "note": found.note}

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +17,7 @@ from mckd_ray.errors import MckdError, StepError
 from mckd_ray.records import Answer, TrainingRow, read_rows
 from mckd_ray.runner.placement import actor_options
 from mckd_ray.runner.reports import root_cause
+from mckd_ray.storage.root import Place
 from mckd_ray.student.card import read_card
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.prompts import Prompts
@@ -37,26 +37,26 @@ class PromptedTeacher:
     config: TeacherConfig
     resources: TeacherResources
     task: str
-    labelled: Path
+    labelled: Place
     """The labelled budget: all that its prompts may show."""
-    general: Path
+    general: Place
     """Gold of the general domain, whose names constrained answers may use."""
-    checkpoint: Path | None
+    checkpoint: Place | None
     """The model, where it has been trained here."""
 
     def rows(self) -> list[TrainingRow]:
         """The labelled budget."""
-        return read_rows(self.labelled, TrainingRow)
+        return read_rows(self.labelled.here(), TrainingRow)
 
     def prompts(self) -> Prompts:
         """Its prompts."""
-        rows = self.rows(), read_rows(self.general, TrainingRow) if self.config.constrain != "none" else []
+        rows = self.rows(), read_rows(self.general.here(), TrainingRow) if self.config.constrain != "none" else []
         labelled, known = ([(row.example, row.target) for row in some] for some in rows)
         return make_prompts(self.config, TASKS[self.task], labelled, known)
 
     def start(self) -> Engine:
         """Load the model."""
-        model = "" if self.checkpoint is None else str(self.checkpoint)
+        model = "" if self.checkpoint is None else str(self.checkpoint.here())
         return make_engine(self.config, self.resources, self.prompts(), model)
 
 
@@ -64,13 +64,14 @@ class PromptedTeacher:
 class PromptedStudent(PromptedTeacher):
     """A trained causal student that is asked as a teacher is, without shots."""
 
-    folder: Path
+    place: Place
 
     @classmethod
-    def of(cls, folder: Path, resources: LabellingResources) -> "PromptedStudent":
-        """The student in `folder`. Raises ModelError if it is not a causal one."""
+    def of(cls, place: Place, resources: LabellingResources) -> "PromptedStudent":
+        """The student at `place`. Raises ModelError if it is not a causal one."""
+        folder = place.here()
         config, engines = student_prompts.as_teacher(folder, resources)
-        return cls(config, engines, read_card(folder)["task"], folder, folder, None, folder)
+        return cls(config, engines, read_card(folder)["task"], place, place, None, place)
 
     def rows(self) -> list[TrainingRow]:
         """Nothing that its prompts may show."""
@@ -78,11 +79,11 @@ class PromptedStudent(PromptedTeacher):
 
     def prompts(self) -> Prompts:
         """The prompts that it was trained on."""
-        return student_prompts.StudentPrompts(read_card(self.folder))
+        return student_prompts.StudentPrompts(read_card(self.place.here()))
 
     def start(self) -> Engine:
         """Load the student."""
-        return student_prompts.start(self.folder, self.config, self.resources)
+        return student_prompts.start(self.place.here(), self.config, self.resources)
 
 
 class EngineActor:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -143,7 +142,7 @@ class Dispatcher:
         task = _execute.options(name=step.name, resources=self._slot if step.kind == "train" else {})
         needs = [self._argument(need) for need in step.inputs.values()]
         runs = self._runs if step.kind == "train" else None
-        reference = task.remote(_Order(step, self._store.root, self._pool, runs), *needs)
+        reference = task.remote(_Order(step, self._store, self._pool, runs), *needs)
         self._references[step.digest] = reference
         self._running[reference] = step
 
@@ -180,7 +179,7 @@ def _get(reference: "ray.ObjectRef[Any]", digest: str) -> Report:
 @dataclass(frozen=True)
 class _Order:
     step: Step
-    root: Path
+    store: Store
     pool: Pool
     runs: ActorHandle[Any] | None
 
@@ -188,4 +187,4 @@ class _Order:
 @ray.remote(num_cpus=0, max_retries=MOST_TASK_DEATHS)
 def _execute(order: _Order, *needs: Report) -> Report:
     """Do one step, unless it has happened or what it needs has failed."""
-    return perform(order.step, Store(order.root), needs, OnRay(order.pool, order.runs))
+    return perform(order.step, order.store, needs, OnRay(order.pool, order.runs))

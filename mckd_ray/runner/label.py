@@ -27,7 +27,7 @@ def label(config: ExperimentConfig, watch: Watch, verbose: bool = False) -> dict
     _do(config, graph.needs([step]), store, watch, verbose)
     record = store.record(step.key)
     facts = {} if record is None else record.facts
-    return {"labels": str(store.folder(step.key) / "labels.parquet"), **facts}
+    return {"labels": str(store.place(step.key) / "labels.parquet"), **facts}
 
 
 def label_some(config: ExperimentConfig, count: int, watch: Watch, verbose: bool = False) -> dict[str, Any]:
@@ -60,13 +60,15 @@ def _asked(job: "Job", teacher: "PromptedTeacher", examples: Sequence[Example]) 
     from mckd_ray.runner.work import answer_book
 
     book = answer_book(job)
-    asking = ask(teacher, examples, book, ProgressWriter(job.folder, len(examples)))
+    asking = ask(teacher, examples, book, ProgressWriter(job.place, len(examples)))
     rows, prompts = _rows(examples, asking.labels), asking.questions.prompts
     for row, request, answer in zip(rows, asking.requests, asking.answers, strict=True):
         row |= {"prompt": prompts.text(request.example, request.shots[: answer.shots]), "samples": list(answer.texts)}
     whole = [example for split in job.settings["splits"] for example in job.examples(split)]
     keys = {request.key for request in asking.questions.of(whole)}
-    return {"rows": rows, "facts": asking.facts, "estimate": asking.estimate(len(keys) - len(book.find(keys)))}
+    with book.held():
+        known = book.find(keys)
+    return {"rows": rows, "facts": asking.facts, "estimate": asking.estimate(len(keys) - len(known))}
 
 
 def _rows(examples: Sequence[Example], labels: Sequence[Label]) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +17,7 @@ from mckd_ray.errors import StepError
 from mckd_ray.records import Example, Gold, Label, read_rows, write_rows
 from mckd_ray.runner.placement import actor_options
 from mckd_ray.runner.progress import ProgressWriter
+from mckd_ray.storage.root import Place
 from mckd_ray.student.base import Generation, Labeller
 from mckd_ray.tasks import TASKS
 from mckd_ray.teacher import make_labeller
@@ -33,12 +33,12 @@ REVIVAL_POLL_S = 0.5
 class StudentLabeller:
     """A trained student as a labeller."""
 
-    folder: Path
+    place: Place
     generation: Generation
 
     def load(self) -> Labeller:
         """Load the checkpoint."""
-        return student.load(self.folder, self.generation)
+        return student.load(self.place.here(), self.generation)
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,14 @@ class TeacherLabeller:
 
     config: TeacherConfig
     task: str
-    checkpoint: Path | None
-    gold: tuple[Path, ...]
+    checkpoint: Place | None
+    gold: tuple[Place, ...]
 
     def load(self) -> Labeller:
         """Make the teacher."""
-        gold = {row.id: row.target for file in self.gold for row in read_rows(file, Gold)}
-        return make_labeller(self.config, TASKS[self.task], self.checkpoint, gold or None)
+        gold = {row.id: row.target for file in self.gold for row in read_rows(file.here(), Gold)}
+        checkpoint = None if self.checkpoint is None else self.checkpoint.here()
+        return make_labeller(self.config, TASKS[self.task], checkpoint, gold or None)
 
 
 LabellerSource = StudentLabeller | TeacherLabeller
@@ -101,28 +102,31 @@ def label_in_pool(
     source: LabellerSource,
     examples: Sequence[Example],
     labeller: str,
-    folder: Path,
+    place: Place,
     chunk: int,
 ) -> tuple[list[Label], dict[str, int]]:
     """Label `examples` in chunks of `chunk` inputs of like length; the labels come back in the order of `examples`.
 
     With them, how many this attempt has labelled with which engine.
-    Each chunk's answers are written below `folder` as they come, so that a later attempt asks only for the others. A
+    Each chunk's answers are kept below `place` as they come, so that a later attempt asks only for the others. A
     chunk whose actor dies goes to another one, `MOST_ATTEMPTS` times at most; then StepError.
     """
     order = sorted(examples, key=lambda example: (len(example.tokens), len(example.text), example.id))
     chunks = {start // chunk: order[start : start + chunk] for start in range(0, len(order), chunk)}
-    files = {number: folder / f"answers-{chunk}" / f"{number:06d}.parquet" for number in chunks}
-    left = {number: some for number, some in chunks.items() if not files[number].exists()}
+    answers = place / f"answers-{chunk}"
+    answers.here()
+    files = {number: answers / f"{number:06d}.parquet" for number in chunks}
+    left = {number: some for number, some in chunks.items() if not files[number].path.exists()}
     done = len(examples) - sum(map(len, left.values()))
-    progress = ProgressWriter(folder, len(examples), done)
+    progress = ProgressWriter(place, len(examples), done)
     engines = Counter[str]()
     for number, (labels, engine) in _Work(left, pool, source):
         engines[engine] += len(labels)
-        write_rows(files[number], Label, [replace(label, labeller=labeller) for label in labels])
+        write_rows(files[number].path, Label, [replace(label, labeller=labeller) for label in labels])
+        files[number].keep()
         done += len(labels)
         progress.update(done)
-    by_id = {label.id: label for number in chunks for label in read_rows(files[number], Label)}
+    by_id = {label.id: label for number in chunks for label in read_rows(files[number].path, Label)}
     return [by_id[example.id] for example in examples], {name: rows for name, rows in engines.items() if name}
 
 

@@ -11,6 +11,8 @@ from mckd_ray.runner.means import InProcess, Means
 from mckd_ray.runner.reports import Report, failed, reused
 
 POLL_S = 1.0
+ERROR = "error.txt"
+"""Where a step leaves the traceback of what ended it."""
 
 
 def perform(step: Step, store: Store, needs: Sequence[Report], means: Means) -> Report:
@@ -49,12 +51,12 @@ def perform_here(
 def _work(step: Step, store: Store, means: Means) -> Report:
     from mckd_ray.runner.work import WORK, job_of
 
-    folder, started = store.folder(step.key), time.time()
+    started = time.time()
     read = store.prepare(step)
     try:
         facts = WORK[step.kind](job_of(step, store, means))
     except Exception as error:  # Whatever it is, it ends this step and not the run; the traceback stays with the step.
-        (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        (store.place(step.key) / ERROR).tell(traceback.format_exc())
         return failed(step.digest, error, started, time.time() - started)
     record = store.finish(step, started, time.time(), facts, read)
     return Report(step.digest, "done", record.started, record.seconds)

@@ -1,14 +1,13 @@
-"""How far a step is: a small file in its folder, which any process that sees the store can read."""
+"""How far a step is: a small file at its place, which any process that sees the store can read."""
 
 import json
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from mckd_ray.plan.store import write_json
+from mckd_ray.storage.files import as_json
+from mckd_ray.storage.root import Place
 
 FILE = "progress.json"
-INTERVAL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class Progress:
 
 
 class ProgressWriter:
-    """Writes the progress of one step, at most every `INTERVAL_S` seconds."""
+    """Writes the progress of one step, no more often than its root wants to be told."""
 
-    def __init__(self, folder: Path, total: int, done: int = 0) -> None:
-        """For the step in `folder`, which has `total` units of work, `done` of them by an earlier attempt."""
-        self._path, self._total, self._before = folder / FILE, total, done
+    def __init__(self, place: Place, total: int, done: int = 0) -> None:
+        """For the step at `place`, which has `total` units of work, `done` of them by an earlier attempt."""
+        self._place, self._total, self._before = place / FILE, total, done
         self._started = time.time()
         self._written = 0.0
         self.update(done)
@@ -42,15 +41,15 @@ class ProgressWriter:
     def update(self, done: int, note: str = "") -> None:
         """Say that `done` units are finished."""
         now = time.time()
-        if now - self._written >= INTERVAL_S or done >= self._total:
+        if now - self._written >= self._place.root.interval_s or done >= self._total:
             fresh, left = done - self._before, self._total - self._before
-            write_json(self._path, asdict(Progress(fresh, left, note, self._started, now)))
+            self._place.tell(as_json(asdict(Progress(fresh, left, note, self._started, now))))
             self._written = now
 
 
-def read_progress(folder: Path) -> Progress | None:
-    """What the step in `folder` last said, if anything."""
+def read_progress(place: Place) -> Progress | None:
+    """What the step at `place` last said, if anything."""
     try:
-        return Progress(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
+        return Progress(**json.loads((place / FILE).glance() or ""))
+    except ValueError:
         return None

@@ -8,20 +8,22 @@ import yaml
 
 from mckd_ray.config import DATA_SCHEME
 from mckd_ray.corpora.catalogue import CATALOGUE
+from mckd_ray.runner.run import CONFIG
+from mckd_ray.storage.root import Place
 from mckd_ray.teacher import PROMPTED
 
 
-def provenance(run: Path) -> dict[str, Any]:
+def provenance(run: Place) -> dict[str, Any]:
     """Corpus, teacher, stages and partitions, from the config that the run left; empty if there is none."""
     try:
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml.safe_load((run / CONFIG).read() or "")
         return {
             "corpus": _corpus(config["corpus"]),
             "teacher": _teacher(config["teacher"]),
             "stages": config["plan"]["stages"],
             "partitions": config["plan"]["partitions"],
         }
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (yaml.YAMLError, KeyError, TypeError):
         return {}
 
 

@@ -1,12 +1,12 @@
 """How a step ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mckd_ray.errors import MckdError
 from mckd_ray.plan.steps import Step
-from mckd_ray.plan.store import Store
+from mckd_ray.plan.store import Record, Store, editions
 
 State = Literal["done", "reused", "failed", "skipped"]
 
@@ -33,8 +33,12 @@ def reused(store: Store, step: Step) -> Report | None:
 
     It must have read its inputs as they are now, and have left nothing to be asked again.
     """
-    record = store.record(step.key)
-    if record is None or record.unanswered or record.read != store.editions(step):
+    return _reused(step, store.records([step.key, *(need.key for need in step.inputs.values())]))
+
+
+def _reused(step: Step, records: Mapping[str, Record | None]) -> Report | None:
+    record = records[step.key]
+    if record is None or record.unanswered or record.read != editions(step, records):
         return None
     return Report(step.digest, "reused", record.started, record.seconds)
 
@@ -42,8 +46,10 @@ def reused(store: Store, step: Step) -> Report | None:
 def reports_of_done(store: Store, steps: Iterable[Step]) -> dict[str, Report]:
     """The reports, by digest, of those of `steps` (inputs first) that have happened, as have all their inputs."""
     known: dict[str, Report] = {}
+    steps = list(steps)
+    records = store.records({one.key for step in steps for one in (step, *step.inputs.values())})
     for step in steps:
-        report = reused(store, step) if all(need.digest in known for need in step.inputs.values()) else None
+        report = _reused(step, records) if all(need.digest in known for need in step.inputs.values()) else None
         if report is not None:
             known[step.digest] = report
     return known

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mckd_ray import corpora
@@ -10,10 +9,14 @@ from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.plan.experiment import plan
 from mckd_ray.plan.steps import Graph, Step
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import Report, reports_of_done
 from mckd_ray.runner.results import result_of
+from mckd_ray.storage import root_at
+from mckd_ray.storage.files import as_json
+from mckd_ray.storage.root import Place
 
+CONFIG = "config.yaml"
 PLAN = "plan.json"
 RESULT = "result.json"
 
@@ -35,15 +38,15 @@ def graph_of(config: ExperimentConfig) -> Graph:
     return plan(config, corpora.fingerprint(config.corpus, config.task.kind))
 
 
-def run_folder(config: ExperimentConfig) -> Path:
+def run_place(config: ExperimentConfig) -> Place:
     """Where a run leaves its config, plan and result."""
-    return Path(config.store.root) / config.name
+    return Place(root_at(config.store.root), config.name)
 
 
 def plan_as_data(graph: Graph, store: Store) -> dict[str, Any]:
     """What plan.json holds: all that whoever looks from outside needs, to find their way in the store."""
     return {
-        "store": str(store.root),
+        "store": store.root.uri,
         "steps": graph.as_data(),
         "scored": graph.scored_as_data(),
         "quality": graph.quality_as_data(),
@@ -57,13 +60,14 @@ def run(config: ExperimentConfig, watch: Callable[[View], None], verbose: bool =
     """
     graph, store = graph_of(config), Store(config.store.root)
     store.check_writable()
-    folder = run_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(config, folder / "config.yaml")
-    write_json(folder / PLAN, plan_as_data(graph, store))
+    place = run_place(config)
+    place.path.mkdir(parents=True, exist_ok=True)
+    write_config(config, place.path / CONFIG)
+    (place / CONFIG).keep()
+    (place / PLAN).write(as_json(plan_as_data(graph, store)))
     reports = do_steps(config, graph.steps, store, lambda now: watch(View(config, graph.steps, store, now)), verbose)
     result = result_of(config, graph, store, reports)
-    write_json(folder / RESULT, result)
+    (place / RESULT).write(as_json(result))
     return result
 
 

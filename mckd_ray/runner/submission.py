@@ -24,6 +24,7 @@ from mckd_ray.config import DATA_SCHEME, ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.errors import ConfigError, ResourceError
 from mckd_ray.runner.placement import Node
+from mckd_ray.storage import is_uri
 
 POLL_S = 1.0
 PATIENCE = 60
@@ -89,10 +90,10 @@ def package(config: ExperimentConfig, folder: Path) -> Path:
     Files and folders that the config names by a relative path go along; absolute paths, and corpora of `mckd data get`,
     are the cluster's own. Raises ConfigError if the results would lie in the folder of the job, which Ray deletes.
     """
-    if not Path(config.store.root).is_absolute():
+    if not is_uri(config.store.root) and not Path(config.store.root).is_absolute():
         raise ConfigError(
             f"store.root is '{config.store.root}', below the folder of the job, which the cluster deletes; give the "
-            "absolute path of a folder that all its nodes share, such as -o store.root=/shared/runs."
+            "absolute path of a folder that all its nodes share, such as -o store.root=/shared/runs, or a bucket's URI."
         )
     values = config.model_dump(mode="json")
     for number, keys in enumerate(_PATHS):

@@ -5,7 +5,7 @@ Ray Train's own processes import this module too, so what only the workers need 
 
 import gc
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,29 @@ import ray
 
 from mckd_ray import errors, student
 from mckd_ray.config import StudentResources
-from mckd_ray.plan.store import write_json
 from mckd_ray.runner.progress import ProgressWriter
+from mckd_ray.storage.files import as_json
+from mckd_ray.storage.root import Place
 from mckd_ray.student.base import TrainingJob
 
 FACTS = "training.json"
 """Written last: what is known of the trained student, which is in place then, or the error that nothing mends."""
 
 
-def train(job: TrainingJob, folder: Path, resources: StudentResources, runs: Any) -> dict[str, Any]:
-    """Have the student of `job` trained into `folder`/model by the actor `runs` (`TrainingRuns`).
+def train(job: TrainingJob, place: Place, resources: StudentResources, runs: Any) -> dict[str, Any]:
+    """Have the student of `job` trained into `place`/model by the actor `runs` (`TrainingRuns`).
 
     Returns facts for the record (steps, loss, times). Training goes on from the last checkpoint that an earlier attempt
     left in `job.work`. Raises what the workers raise.
     """
-    path = folder / FACTS
-    if not path.exists():
-        ray.get(runs.train.remote(job, folder, resources))
-        shutil.rmtree(job.work, ignore_errors=True)
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    told = (place / FACTS).read()
+    if told is None:
+        ray.get(runs.train.remote(job.at(place.root.relative), place, resources))
+        place.root.forget(job.work)
+        told = (place / FACTS).read() or ""
+    facts: dict[str, Any] = json.loads(told)
     if "error" in facts:
-        path.unlink()
+        (place / FACTS).forget()
         raise getattr(errors, facts["error"])(facts["message"])
     if facts["accumulate"] != resources.accumulate:
         facts["out_of_memory"] = f"with accumulate={resources.accumulate}; trained with {facts['accumulate']}"
@@ -63,18 +65,38 @@ def work(settings: dict[str, Any]) -> None:
         gc.collect()  # The next student may need the memory of this one.
 
 
-def _train(job: TrainingJob, folder: Path, chief: bool) -> None:
-    """Train a student; the chief writes it and, last, the facts."""
+def _train(job: TrainingJob, place: Place, chief: bool) -> None:
+    """Train a student; the chief writes it and, last, the facts. The job's paths are those from the root."""
     from mckd_ray.student.train import train as train_job
 
-    progress = ProgressWriter(folder, job.training.steps) if chief else None
+    job = job.at(place.root.here)
+    progress = ProgressWriter(place, job.training.steps) if chief else None
     try:
-        facts = train_job(job, folder / "model" if chief else None, progress.update if progress else _say_nothing)
+        model, tell = (place.path / "model", progress.update) if progress else (None, _say_nothing)
+        facts = train_job(job, model, tell, keeper(job, place, chief))
     except errors.MckdError as error:
         # Nothing that another attempt would mend; what is raised here, Ray Train would try again.
         facts = {"error": type(error).__name__, "message": str(error)}
     if chief:
-        write_json(folder / FACTS, facts)
+        place.keep()
+        (place / FACTS).write(as_json(facts))
+
+
+def keeper(job: TrainingJob, place: Place, chief: bool) -> Callable[[Path], None]:
+    """What puts checkpoints into safety at `place`; once one is complete, the chief has those before it forgotten."""
+    from mckd_ray.student.train import COMPLETE
+
+    older = set(job.work.glob("checkpoint-*"))
+
+    def keep(checkpoint: Path) -> None:
+        place.root.keep(checkpoint)
+        if chief and (checkpoint / COMPLETE).exists():
+            for path in older - {checkpoint}:
+                place.root.forget(path)
+            older.clear()
+            older.add(checkpoint)
+
+    return keep
 
 
 def _say_nothing(steps: int, note: str) -> None:

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mckd_ray import corpora
 from mckd_ray.records import Example, Label, TrainingRow, read_rows
+from mckd_ray.storage.root import Place
 from mckd_ray.tasks.base import Task
 from mckd_ray.teacher.shots import draw_shots
 
 Part = Mapping[str, Any]
 
 
-def training_rows(parts: Sequence[Part], inputs: Mapping[str, Path], task: Task) -> list[TrainingRow]:
+def training_rows(parts: Sequence[Part], inputs: Mapping[str, Place], task: Task) -> list[TrainingRow]:
     """The rows of all `parts`, in order. A part says in `from` where its rows are from.
 
     `labels`: the usable labels of input `labels-<number of the part>`, of some `partitions` `of` P, or all; of them, if
@@ -38,9 +38,9 @@ def of_partitions(pool: Sequence[Example], part: Part) -> list[Example]:
     return [example for number in part["partitions"] for example in parts[number]]
 
 
-def _labels(part: Part, inputs: Mapping[str, Path], number: int, task: Task) -> list[TrainingRow]:
+def _labels(part: Part, inputs: Mapping[str, Place], number: int, task: Task) -> list[TrainingRow]:
     labels = _table(inputs[f"labels-{number}"])
-    examples = of_partitions(read_rows(inputs["corpus"] / "pool.parquet", Example), part)
+    examples = of_partitions(read_rows((inputs["corpus"] / "pool.parquet").here(), Example), part)
     weights = {example.id: 1.0 for example in examples if labels[example.id].outcome.usable}
     if "by" in part:
         others = _table(inputs[f"other-{number}"]) if part["by"] == "agreement" else {}
@@ -55,8 +55,8 @@ def _labels(part: Part, inputs: Mapping[str, Path], number: int, task: Task) -> 
     ]
 
 
-def _table(folder: Path) -> dict[str, Label]:
-    return {label.id: label for label in read_rows(folder / "labels.parquet", Label)}
+def _table(place: Place) -> dict[str, Label]:
+    return {label.id: label for label in read_rows((place / "labels.parquet").here(), Label)}
 
 
 def _quality(label: Label, other: Label | None, example: Example, task: Task) -> float:
@@ -68,19 +68,19 @@ def _quality(label: Label, other: Label | None, example: Example, task: Task) ->
     return task.example_value(task.counts(other.target, label.target, example)) / 100
 
 
-def _labelled(part: Part, inputs: Mapping[str, Path]) -> list[TrainingRow]:
-    rows = read_rows(inputs["corpus"] / "labelled.parquet", TrainingRow)
+def _labelled(part: Part, inputs: Mapping[str, Place]) -> list[TrainingRow]:
+    rows = read_rows((inputs["corpus"] / "labelled.parquet").here(), TrainingRow)
     if "shots" in part:
         rows = draw_shots(rows, part["shots"], part["seed"])
     return [replace(row, weight=float(part["copies"])) for row in rows]
 
 
-def _general(_: Part, inputs: Mapping[str, Path]) -> list[TrainingRow]:
-    return read_rows(inputs["corpus"] / "general.parquet", TrainingRow)
+def _general(_: Part, inputs: Mapping[str, Place]) -> list[TrainingRow]:
+    return read_rows((inputs["corpus"] / "general.parquet").here(), TrainingRow)
 
 
-def _raw(part: Part, inputs: Mapping[str, Path]) -> list[TrainingRow]:
-    examples = read_rows(inputs["corpus"] / f"{part['from']}.parquet", Example)
+def _raw(part: Part, inputs: Mapping[str, Place]) -> list[TrainingRow]:
+    examples = read_rows((inputs["corpus"] / f"{part['from']}.parquet").here(), Example)
     return [TrainingRow(example.id, example.tokens, example.text, "") for example in examples]
 
 

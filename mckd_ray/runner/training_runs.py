@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -23,6 +22,7 @@ from mckd_ray.errors import ResourceError, StepError
 from mckd_ray.runner.placement import room_for_training, worker_resources
 from mckd_ray.runner.session import all_nodes
 from mckd_ray.runner.training import work
+from mckd_ray.storage.root import Place
 from mckd_ray.student.base import TrainingJob
 
 MOST_WORKER_DEATHS = 3
@@ -41,10 +41,10 @@ MOST_RUNS = 1000
 
 @dataclass
 class _Student:
-    """A student to be trained into `folder`; `trained` ends when it is, or with what went wrong for good."""
+    """A student to be trained into `place`; `trained` ends when it is, or with what went wrong for good."""
 
     job: TrainingJob
-    folder: Path
+    place: Place
     resources: StudentResources
     attempts: int = 0
     trained: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -65,31 +65,31 @@ class TrainingRuns:
         """No run yet; those without GPUs will wait `idle_s` seconds for another student."""
         self._resources, self._idle_s = resources, idle_s
         self._queues: dict[str, asyncio.Queue[_Student | None]] = defaultdict(asyncio.Queue)
-        self._students: dict[Path, _Student] = {}
+        self._students: dict[Place, _Student] = {}
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(MOST_RUNS)
 
-    async def train(self, job: TrainingJob, folder: Path, resources: StudentResources) -> None:
-        """Return when the facts of `job` are in `folder`. Raises what ended the last run that tried to train it.
+    async def train(self, job: TrainingJob, place: Place, resources: StudentResources) -> None:
+        """Return when the facts of `job` are at `place`. Raises what ended the last run that tried to train it.
 
         Asked again while it is at it (by a step whose first process died), it answers both.
         """
-        wanted = self._students.get(folder)
+        wanted = self._students.get(place)
         if wanted is None:
-            wanted = self._students[folder] = _Student(job, folder, resources)
-            wanted.trained.add_done_callback(lambda _: self._students.pop(folder))
+            wanted = self._students[place] = _Student(job, place, resources)
+            wanted.trained.add_done_callback(lambda _: self._students.pop(place))
             self._waiting(resources).put_nowait(wanted)
             self._start_runs(resources)
         await asyncio.shield(wanted.trained)
 
-    async def go_on(self, name: str, finished: Path | None) -> bool:
+    async def go_on(self, name: str, finished: Place | None) -> bool:
         """Whether the run `name`, which has `finished` a student, has another one to train, after waiting for one.
 
         A run that asks while it has one that it has not finished was started anew: it gets that one again.
         """
         run = self._runs[name]
-        if run.student and run.student.folder == finished:
+        if run.student and run.student.place == finished:
             run.student.trained.set_result(None)
             run.student = None
         if run.student is None:
@@ -100,12 +100,12 @@ class TrainingRuns:
             run.student.attempts += 1
         return run.student is not None
 
-    async def current(self, name: str) -> tuple[TrainingJob, Path]:
-        """What the run `name` has to train, and into which folder."""
+    async def current(self, name: str) -> tuple[TrainingJob, Place]:
+        """What the run `name` has to train, and where to."""
         now = self._runs[name].student
         if now is None:
             raise StepError(f"the training run {name} has nothing to train")
-        return now.job, now.folder
+        return now.job, now.place
 
     async def out_of_memory(self, name: str, accumulate: int) -> None:
         """The student of the run `name` found no memory with so many `accumulate`d parts: it gets half of them, twice.

@@ -21,7 +21,7 @@ from mckd_ray.errors import DataError
 from mckd_ray.evaluation.scoring import evaluate
 from mckd_ray.plan.identity import digest_of
 from mckd_ray.plan.steps import Kind, Step
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.records import Answer, Example, Gold, Label, Outcome, TrainingRow, read_rows, write_rows
 from mckd_ray.runner.asking import PromptedStudent, PromptedTeacher
 from mckd_ray.runner.labelling import LabellerSource, StudentLabeller, TeacherLabeller, label_in_pool, own_pool
@@ -29,6 +29,8 @@ from mckd_ray.runner.means import Means
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.prompting import ask, outcome_counts
 from mckd_ray.runner.training_data import of_partitions, training_rows
+from mckd_ray.storage.files import write_json
+from mckd_ray.storage.root import Place
 from mckd_ray.student.base import Generation, TrainingJob
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.prompt_form import read_template
@@ -43,23 +45,26 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A step as its work sees it: plain settings and folders."""
+    """A step as its work sees it: plain settings and places."""
 
     key: str
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
-    inputs: Mapping[str, Path]
-    """The folder of each input step, by role."""
-    folder: Path
+    inputs: Mapping[str, Place]
+    """The place of each input step, by role."""
+    place: Place
     """Where the result goes; it may hold what an earlier attempt left."""
-    root: Path
-    """The store's root."""
     means: Means
     """How students are trained and inputs labelled."""
 
+    @property
+    def folder(self) -> Path:
+        """Where the result is written on this node."""
+        return self.place.path
+
     def examples(self, split: str) -> list[Example]:
         """The inputs of a split, or of the labelled budget, without gold."""
-        path = self.inputs["corpus"] / f"{split}.parquet"
+        path = (self.inputs["corpus"] / f"{split}.parquet").here()
         if split == "labelled":
             return [row.example for row in read_rows(path, TrainingRow)]
         return read_rows(path, Example)
@@ -67,8 +72,8 @@ class Job:
 
 def job_of(step: Step, store: Store, means: Means) -> Job:
     """A step as its work sees it."""
-    inputs = {role: store.folder(need.key) for role, need in step.inputs.items()}
-    return Job(step.key, step.settings, step.options, inputs, store.folder(step.key), store.root, means)
+    inputs = {role: store.place(need.key) for role, need in step.inputs.items()}
+    return Job(step.key, step.settings, step.options, inputs, store.place(step.key), means)
 
 
 def write_corpus(job: Job) -> Facts:
@@ -102,6 +107,7 @@ def train_student(job: Job) -> Facts:
     if not rows:
         raise DataError("there is no usable row to train on: every label failed or could not be parsed.")
     write_rows(job.folder / "rows.parquet", TrainingRow, rows)
+    (job.place / "rows.parquet").keep()
     masked = [part for part in data if "masking" in part]
     student = {
         **job.settings["student"],
@@ -114,8 +120,8 @@ def train_student(job: Job) -> Facts:
         training=TrainingConfig.model_validate(job.settings["training"]),
         objective="masked" if masked else "supervised",
         rows=job.folder / "rows.parquet",
-        raw_text=job.inputs["corpus"] / "raw.parquet",
-        init=job.inputs["init"] / "model" if "init" in job.inputs else None,
+        raw_text=(job.inputs["corpus"] / "raw.parquet").path,
+        init=(job.inputs["init"] / "model").path if "init" in job.inputs else None,
         seed=job.settings["seed"],
         workers=resources.workers,
         accumulate=resources.accumulate,
@@ -124,7 +130,7 @@ def train_student(job: Job) -> Facts:
         name=job.options["title"],
         tracking=TrackingConfig.model_validate(job.options["tracking"]),
     )
-    facts = job.means.train(training_job, job.folder, resources)
+    facts = job.means.train(training_job, job.place, resources)
     return {"rows": len(rows), **facts}
 
 
@@ -134,7 +140,7 @@ def label_by_teacher(job: Job) -> Facts:
     teacher = teacher_of(job)
     if isinstance(teacher, TeacherLabeller):
         return _label(job, teacher, examples)
-    asking = ask(teacher, examples, answer_book(job), ProgressWriter(job.folder, len(examples)))
+    asking = ask(teacher, examples, answer_book(job), ProgressWriter(job.place, len(examples)))
     write_rows(job.folder / "answers.parquet", Answer, asking.answers)
     labels = [replace(label, labeller=job.key) for label in asking.labels]
     content = digest_of([[label.id, label.target, label.outcome.value] for label in labels])
@@ -160,37 +166,37 @@ def answer_book(job: Job) -> AnswerBook:
     determines = sampling(job.settings)
     if "checkpoint" in job.inputs:
         determines["model"] = job.inputs["checkpoint"].name
-    return AnswerBook(job.root / "answers" / digest_of(determines))
+    return AnswerBook(Place(job.place.root, f"answers/{digest_of(determines)}"))
 
 
 def relabel_by_student(job: Job) -> Facts:
     """Label a split, or some partitions of the pool, by a trained student."""
     examples = of_partitions(job.examples(job.settings["split"]), job.settings)
-    folder = job.inputs["student"] / "model"
+    model = job.inputs["student"] / "model"
     if job.options["engine"] == "vllm":
-        return _relabel_by_asking(job, folder, examples)
+        return _relabel_by_asking(job, model, examples)
     generation = Generation(job.options["engine"], job.settings.get("quantization"))
-    return _label(job, StudentLabeller(folder, generation), examples)
+    return _label(job, StudentLabeller(model, generation), examples)
 
 
-def _relabel_by_asking(job: Job, folder: Path, examples: Sequence[Example]) -> Facts:
+def _relabel_by_asking(job: Job, model: Place, examples: Sequence[Example]) -> Facts:
     """Label by a causal student in the engines of a teacher; what is not legal then, torch writes again."""
     resources = _labelling_resources(job)
-    asked = PromptedStudent.of(folder, resources)
-    asking = ask(asked, examples, AnswerBook(job.folder / "answers"), ProgressWriter(job.folder, len(examples)))
+    asked = PromptedStudent.of(model, resources)
+    asking = ask(asked, examples, AnswerBook(job.place / "answers"), ProgressWriter(job.place, len(examples)))
     labels = {label.id: replace(label, labeller=job.key) for label in asking.labels}
     again = [example for example in examples if labels[example.id].outcome is not Outcome.OK]
     if again and asked.config.constrain != "none":
-        source = StudentLabeller(folder, Generation())
+        source = StudentLabeller(model, Generation())
         with own_pool(resources) as pool:
-            mended, _ = label_in_pool(pool, source, again, job.key, job.folder, resources.chunk)
+            mended, _ = label_in_pool(pool, source, again, job.key, job.place, resources.chunk)
         labels |= {label.id: label for label in mended}
     return {**asking.facts, "illegal": len(again), **_write_labels(job, list(labels.values()))}
 
 
 def _label(job: Job, source: LabellerSource, examples: Sequence[Example]) -> Facts:
     resources = _labelling_resources(job)
-    labels, engines = job.means.label(source, examples, job.key, job.folder, resources.chunk)
+    labels, engines = job.means.label(source, examples, job.key, job.place, resources.chunk)
     return {**_write_labels(job, labels), "engines": engines}
 
 
@@ -202,7 +208,7 @@ def merge_labels(job: Job) -> Facts:
     """One table of the whole pool from those of several students; where they answer the same input, by consensus."""
     answers: dict[str, list[Label]] = {}
     for role in sorted(role for role in job.inputs if role.startswith("labels-")):
-        for label in read_rows(job.inputs[role] / LABELS, Label):
+        for label in read_rows((job.inputs[role] / LABELS).here(), Label):
             answers.setdefault(label.id, []).append(label)
     return _write_labels(job, [_agreed(job, example, answers[example.id]) for example in job.examples("pool")])
 
@@ -235,7 +241,7 @@ def evaluate_labels(job: Job) -> Facts:
     if not examples:
         write_json(job.folder / "evaluation.json", None)
         return {"count": 0}
-    labels = read_rows(job.inputs["labels"] / LABELS, Label)
+    labels = read_rows((job.inputs["labels"] / LABELS).here(), Label)
     wanted = {example.id for example in examples}
     evaluation = evaluate(
         TASKS[job.settings["task"]], examples, gold, [label for label in labels if label.id in wanted]
@@ -246,8 +252,10 @@ def evaluate_labels(job: Job) -> Facts:
 
 def _gold(job: Job, split: str) -> dict[str, str]:
     if split == "labelled":
-        return {row.id: row.target for row in read_rows(job.inputs["corpus"] / "labelled.parquet", TrainingRow)}
-    return {row.id: row.target for row in read_rows(job.inputs["gold"] / f"{split}.parquet", Gold)}
+        return {
+            row.id: row.target for row in read_rows((job.inputs["corpus"] / "labelled.parquet").here(), TrainingRow)
+        }
+    return {row.id: row.target for row in read_rows((job.inputs["gold"] / f"{split}.parquet").here(), Gold)}
 
 
 WORK: Mapping[Kind, Callable[[Job], Facts]] = {

@@ -11,9 +11,10 @@ import yaml
 
 from mckd_ray import __version__
 from mckd_ray.errors import StoreError
-from mckd_ray.plan.store import write_json
 from mckd_ray.runner.provenance import corpus_name, data_terms, provenance
 from mckd_ray.serving.models import MANIFEST, Model, content_digest, find, model_files
+from mckd_ray.storage import place_at
+from mckd_ray.storage.files import write_json
 from mckd_ray.student.card import engine_files
 from mckd_ray.tasks import TASKS
 
@@ -31,7 +32,7 @@ def export(run: str, folder: Path, system: str | None = None) -> Model:
         raise StoreError(f"{folder}: is there already and not empty; name a new folder.")
     manifest = {
         **{key: value for key, value in model.manifest.items() if value is not None},
-        **provenance(Path(run)),
+        **provenance(place_at(run)),
         "format": FORMAT,
         "name": model.name,
         "digest": model.digest,

@@ -10,12 +10,14 @@ from typing import Any
 
 from mckd_ray.errors import ModelError, nearest
 from mckd_ray.runner.run import PLAN, RESULT
+from mckd_ray.storage import is_uri, place_at, root_at
+from mckd_ray.storage.root import Place
 from mckd_ray.student.card import CARD, own_files
 
 MANIFEST = "mckd.json"
 """What an exported folder says of its model."""
-STORE = Path("runs")
-"""Where a step's digest is looked up: the default root of the store."""
+STORE = Path("runs/steps")
+"""Where a step's digest is looked up: in the default root of the store."""
 CHECKPOINT = "model"
 """The folder of the trained student in that of its step."""
 _TRAINED = re.compile(r"train (?P<system>\S+) seed (?P<seed>\d+)")
@@ -27,8 +29,8 @@ _DIGEST = re.compile(r"(train-)?[0-9a-f]{6,64}")
 class Model:
     """A trained student that can be served."""
 
-    folder: Path
-    """Where `mckd_ray.student.load` finds it."""
+    place: Place
+    """Where it is, as every node understands it."""
     name: str
     """`RUN/SYSTEM`, the step's key, or the folder's name."""
     task: str
@@ -39,6 +41,11 @@ class Model:
     """Of the folder's content: two models with one digest give the same answers."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """What an exported folder, or the run, says beside: system, scores, corpus, base model."""
+
+    @property
+    def folder(self) -> Path:
+        """Where `mckd_ray.student.load` finds it on this node. From a bucket it is brought there first."""
+        return self.place.here()
 
     @property
     def id(self) -> str:
@@ -52,15 +59,14 @@ def find(run: str, system: str | None = None) -> Model:
     By default that is the method's student of the last stage, else `kd`, else `sft`; of several seeds, the first: not
     the best one on test, which nobody who wants a parser could know. Raises ModelError.
     """
-    folder = Path(run)
-    if (folder / PLAN).is_file():
-        return _of_run(folder, system)
+    place = place_at(run)
+    if (place / PLAN).read() is not None:
+        return _of_run(run, place, system)
     if system is not None:
         raise ModelError(f"--system {system}: {run} is not a run's folder, so there is no system to choose.")
-    if (folder / CARD).is_file():
-        return _of_folder(folder, folder.resolve().name)
-    if (folder / CHECKPOINT / CARD).is_file():
-        return _of_folder(folder / CHECKPOINT, folder.resolve().name)
+    for folder in (place, place / CHECKPOINT):
+        if (folder / CARD).read() is not None:
+            return _of_folder(folder, place.name)
     if _DIGEST.fullmatch(run):
         return _of_digest(run)
     raise ModelError(
@@ -70,33 +76,35 @@ def find(run: str, system: str | None = None) -> Model:
 
 
 def _of_digest(digest: str) -> Model:
-    found = sorted((STORE / "steps").glob(f"train-{digest.removeprefix('train-')}*"))
+    found = sorted(STORE.glob(f"train-{digest.removeprefix('train-')}*"))
     if len(found) != 1:
         many = f"{len(found)} training steps begin so" if found else "no training step has this digest"
-        raise ModelError(f"{digest}: {many} in {STORE / 'steps'}; give the step's folder.")
+        raise ModelError(f"{digest}: {many} in {STORE}; give the step's folder.")
     if not (found[0] / CHECKPOINT / CARD).is_file():
         raise ModelError(f"{found[0]}: this step has not trained its student to the end.")
-    return _of_folder(found[0] / CHECKPOINT, found[0].name)
+    return _of_folder(place_at(found[0]) / CHECKPOINT, found[0].name)
 
 
-def _of_run(folder: Path, system: str | None) -> Model:
-    plan = _read_json(folder / PLAN)
-    store = Path(plan["store"])
-    steps = (store if store.is_dir() else folder.parent) / "steps"
+def _of_run(folder: str, place: Place, system: str | None) -> Model:
+    plan = _read_json(place / PLAN)
+    # A run's folder lies in its store, so both may have been moved; or it has been moved alone.
+    store = place.root
+    if not is_uri(folder) and (is_uri(plan["store"]) or Path(plan["store"]).is_dir()):
+        store = root_at(plan["store"])
     keys: dict[str, str] = {}
     for step in plan["steps"]:
         match = _TRAINED.fullmatch(step["name"])
         if step["kind"] == "train" and match:
             keys.setdefault(match["system"], step["key"])
     chosen = _choose(folder, list(keys), system)
-    checkpoint = steps / keys[chosen] / CHECKPOINT
-    if not (checkpoint / CARD).is_file():
+    checkpoint = Place(store, f"steps/{keys[chosen]}/{CHECKPOINT}")
+    if (checkpoint / CARD).read() is None:
         raise ModelError(f"{folder}: its student '{chosen}' is not trained yet; run the experiment to its end first.")
-    facts = {"run": folder.resolve().name, "system": chosen, "step": keys[chosen], **_facts(folder, plan, chosen)}
+    facts = {"run": place.name, "system": chosen, "step": keys[chosen], **_facts(place, plan, chosen)}
     return _of_folder(checkpoint, f"{facts['run']}/{chosen}", facts)
 
 
-def _choose(folder: Path, systems: list[str], system: str | None) -> str:
+def _choose(folder: str, systems: list[str], system: str | None) -> str:
     if system is not None and system not in systems:
         raise ModelError(f"--system {system}: the run {folder} trains no such student.{nearest(system, systems)}")
     stages = {int(match[1]): name for name in systems if (match := _STAGED.fullmatch(name))}
@@ -107,13 +115,13 @@ def _choose(folder: Path, systems: list[str], system: str | None) -> str:
     return chosen
 
 
-def _facts(folder: Path, plan: Mapping[str, Any], system: str) -> dict[str, Any]:
+def _facts(place: Place, plan: Mapping[str, Any], system: str) -> dict[str, Any]:
     """What the run's result says of the system, if it has one yet."""
     named = f"train {system} "
     trained: Mapping[str, Any] = next((s["settings"] for s in plan["steps"] if s["name"].startswith(named)), {})
     facts: dict[str, Any] = {"base_model": trained.get("student", {}).get("model", "")}
-    if (folder / RESULT).is_file():
-        result = _read_json(folder / RESULT)
+    if (place / RESULT).read() is not None:
+        result = _read_json(place / RESULT)
         metrics = result.get("systems", {}).get(system, {})
         facts |= {
             "teacher": result.get("teacher"),
@@ -130,25 +138,25 @@ def _is_metric(value: object) -> bool:
     return isinstance(value, dict) and "values" in value
 
 
-def _of_folder(folder: Path, name: str, facts: Mapping[str, Any] | None = None) -> Model:
-    card = _read_json(folder / CARD)
+def _of_folder(place: Place, name: str, facts: Mapping[str, Any] | None = None) -> Model:
+    card = _read_json(place / CARD)
     manifest = dict(facts or {})
-    if (folder / MANIFEST).is_file():
-        manifest = _read_json(folder / MANIFEST)
+    if (place / MANIFEST).read() is not None:
+        manifest = _read_json(place / MANIFEST)
         name = manifest.get("name", name)
     try:
         return Model(
-            folder=folder.resolve(),
+            place=place,
             name=name,
             task=card["task"],
             kind=card["kind"],
             linearisation=card["linearisation"],
             constrained=bool(card["constrain"]),
-            digest=content_digest(folder),
+            digest=content_digest(place.here()),
             manifest=manifest,
         )
     except KeyError as error:
-        raise ModelError(f"{folder / CARD}: does not say {error}; train or export the student anew.") from None
+        raise ModelError(f"{place / CARD}: does not say {error}; train or export the student anew.") from None
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -166,11 +174,11 @@ def content_digest(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(place: Place) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error}).") from error
+        value = json.loads(place.read() or "")
+    except ValueError as error:
+        raise ModelError(f"{place}: can't be read as JSON ({error}).") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: holds no JSON object.")
+        raise ModelError(f"{place}: holds no JSON object.")
     return value

@@ -13,10 +13,9 @@ from typing import Any
 from mckd_ray.config import LabellingResources, ResourcesConfig
 from mckd_ray.errors import ConfigError, DataError, StoreError
 from mckd_ray.plan.identity import digest_of
-from mckd_ray.plan.store import write_json
 from mckd_ray.records import Label
 from mckd_ray.runner.labelling import StudentLabeller, label_in_pool, start_pool
-from mckd_ray.runner.progress import INTERVAL_S, Progress, read_progress
+from mckd_ray.runner.progress import Progress, read_progress
 from mckd_ray.runner.session import session
 from mckd_ray.serving.annotations import completed, result_json
 from mckd_ray.serving.export import export
@@ -24,6 +23,9 @@ from mckd_ray.serving.inputs import Asked, InputReader
 from mckd_ray.serving.models import Model, find
 from mckd_ray.serving.refusals import RefusedError
 from mckd_ray.serving.settings import ServingConfig
+from mckd_ray.storage import place_at
+from mckd_ray.storage.files import write_json
+from mckd_ray.storage.root import Place
 
 IDENTITY = "identity.json"
 Watch = Callable[[Progress], None]
@@ -42,10 +44,10 @@ def predict(config: ServingConfig, source: Path, output: Path, watch: Watch, ver
     _prepare(parts, digest_of([model.digest, asdict(config.generation), inputs]))
     replicas = config.replicas
     resources = LabellingResources(actors=replicas.most, cpus=replicas.cpus, gpus=replicas.gpus)
-    with session(ResourcesConfig(labelling=resources), verbose=verbose), _watching(parts, watch):
+    with session(ResourcesConfig(labelling=resources), verbose=verbose), _watching(place_at(parts), watch):
         examples = [one.example for one in asked]
-        student = StudentLabeller(model.folder, config.generation)
-        labels, _ = label_in_pool(start_pool(resources), student, examples, model.id, parts, resources.chunk)
+        student = StudentLabeller(model.place, config.generation)
+        labels, _ = label_in_pool(start_pool(resources), student, examples, model.id, place_at(parts), resources.chunk)
     outcomes = _write(output, asked, labels, model)
     shutil.rmtree(parts)
     return {"model": model.id, "rows": len(asked), "outcomes": dict(outcomes), "output": str(output)}
@@ -115,12 +117,12 @@ def _write(output: Path, asked: Sequence[Asked], labels: Sequence[Label], model:
 
 
 @contextmanager
-def _watching(parts: Path, watch: Watch) -> Iterator[None]:
+def _watching(parts: Place, watch: Watch) -> Iterator[None]:
     """Call `watch` with the progress, twice a second."""
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.wait(INTERVAL_S):
+        while not stop.wait(parts.root.interval_s):
             if (progress := read_progress(parts)) is not None:
                 watch(progress)
 

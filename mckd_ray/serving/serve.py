@@ -21,6 +21,7 @@ from mckd_ray.runner.session import connect, cores
 from mckd_ray.serving.gate import LOCAL_HOSTS
 from mckd_ray.serving.models import Model, find
 from mckd_ray.serving.settings import SURGE_PERCENT, TOKEN_VARIABLE, ServingConfig
+from mckd_ray.storage import is_uri
 
 NAME = "mckd"
 """Of the Serve application."""
@@ -132,7 +133,10 @@ def deploy(config: ServingConfig) -> None:
 def write_serve_config(config: ServingConfig, address: Address, path: Path) -> None:
     """Write the file that `serve deploy` takes. Raises ModelError if there is no such model."""
     model = find(config.model, config.system)
-    changed: dict[str, Any] = {"model": str(Path(config.model).resolve()), "version": model.id}
+    changed: dict[str, Any] = {
+        "model": config.model if is_uri(config.model) else str(Path(config.model).resolve()),
+        "version": model.id,
+    }
     arguments = config.model_copy(update=changed).model_dump(mode="json", exclude_defaults=True)
     document = {
         "proxy_location": "EveryNode",

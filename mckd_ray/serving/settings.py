@@ -89,7 +89,7 @@ class ServingConfig(Section):
     """One model behind one endpoint."""
 
     model: str
-    """A run's folder, a step's folder or digest, or an exported folder."""
+    """A run's folder, a step's folder or digest, an exported folder, or the URI of one in a bucket."""
     system: str | None = None
     """Of a run's folder: the system whose final student is served."""
     version: str = ""

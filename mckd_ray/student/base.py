@@ -1,8 +1,8 @@
 """What every kind of student offers: a trainer for a job, a self-contained checkpoint folder, and labels from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,6 +47,12 @@ class TrainingJob:
         """The next larger `accumulate` that halves, at least, the rows in memory; None where a part is one row."""
         share = self.training.batch_size // self.workers
         return next((parts for parts in range(2 * self.accumulate, share + 1) if share % parts == 0), None)
+
+    def at(self, place: Callable[[Path], Path]) -> "TrainingJob":
+        """The same job with its files elsewhere: `place` says where, from where they are now."""
+        init = None if self.init is None else place(self.init)
+        rows, raw_text, work = place(self.rows), place(self.raw_text), place(self.work)
+        return replace(self, rows=rows, raw_text=raw_text, init=init, work=work)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from accelerate.utils.memory import should_reduce_batch_size
 
@@ -18,9 +19,11 @@ COMPLETE = "mckd_complete"
 """Written into a checkpoint when all of it is on disk: a killed process can leave half of one."""
 Tell = Callable[[int, str], None]
 """Takes the number of optimiser steps that are done, and a note."""
+Keep = Callable[[Path], None]
+"""Takes the folder of a checkpoint, to put into safety what this worker has of it; the mark of completeness last."""
 
 
-def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
+def train(job: TrainingJob, folder: Path | None, tell: Tell, keep: Keep = lambda checkpoint: None) -> dict[str, Any]:
     """Train `job` and save the student to `folder`, all or nothing; of several workers, only one has a `folder`.
 
     Returns optimiser steps, accumulated parts, loss, the learning curve (`losses`: pairs of a step and the mean loss
@@ -30,7 +33,7 @@ def train(job: TrainingJob, folder: Path | None, tell: Tell) -> dict[str, Any]:
     started = time.time()
     kind = student.kind(job.student.kind)
     trainer = kind.trainer(job)
-    trainer.add_callback(_CheckpointMarks())
+    trainer.add_callback(_CheckpointMarks(keep))
     trainer.add_callback(_Steps(tell))
     with quiet(), tracked(trainer, job):
         result = trainer.train(resume_from_checkpoint=last_checkpoint(job.work))
@@ -65,13 +68,20 @@ def last_checkpoint(work: Path) -> str | None:
 
 
 class _CheckpointMarks(transformers.TrainerCallback):
-    """Marks each checkpoint as complete once the trainer has written all of it."""
+    """Marks each checkpoint as complete once the trainer has written, and all workers have kept, all of it."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called when a checkpoint has been written."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        self._keep(checkpoint)
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # Each worker writes the state of its own random numbers.
         if state.is_world_process_zero and checkpoint.is_dir():
             (checkpoint / COMPLETE).touch()
+            self._keep(checkpoint)
 
 
 class _Steps(transformers.TrainerCallback):

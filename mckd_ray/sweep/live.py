@@ -100,9 +100,9 @@ class Pace:
 
     def left(self, steps: Sequence[Step]) -> list[Step]:
         """Those of `steps` that have no record yet."""
-        for step in steps:
-            if step.key not in self._records and (record := self._store.record(step.key)):
-                self._records[step.key] = record
+        unknown = {step.key for step in steps} - self._records.keys()
+        found = self._store.records(unknown)
+        self._records |= {key: record for key, record in found.items() if record is not None}
         return [step for step in steps if step.key not in self._records]
 
     def seconds(self, left: Sequence[Step]) -> float | None:
@@ -116,7 +116,7 @@ class Pace:
         return sum(known) / at_once
 
     def _step_seconds(self, step: Step) -> float | None:
-        progress = read_progress(self._store.folder(step.key))
+        progress = read_progress(self._store.place(step.key))
         if progress is not None and progress.seconds_left is not None:
             return progress.seconds_left
         same = [record.seconds for record in self._records.values() if record.kind == step.kind]

@@ -138,5 +138,5 @@ def _values(store: Store, stage: Stage) -> dict[str, float]:
 
 
 def _evaluation(store: Store, step: Step) -> dict[str, Any]:
-    evaluation: dict[str, Any] = json.loads((store.folder(step.key) / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation: dict[str, Any] = json.loads((store.place(step.key) / "evaluation.json").here().read_text("utf-8"))
     return evaluation

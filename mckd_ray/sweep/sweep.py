@@ -14,10 +14,12 @@ from filelock import FileLock, Timeout
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.errors import ConfigError
-from mckd_ray.plan.store import Store, write_json
+from mckd_ray.plan.store import Store
 from mckd_ray.runner.reports import reports_of_done
-from mckd_ray.runner.run import run_folder
+from mckd_ray.runner.run import run_place
 from mckd_ray.search_config import SearchConfig
+from mckd_ray.storage.files import write_json
+from mckd_ray.storage.root import Place
 from mckd_ray.student.tracking import check_trackers
 from mckd_ray.sweep.budget import TokenBudget
 from mckd_ray.sweep.parquet import write_table
@@ -46,9 +48,14 @@ class Sweep:
         return [trial.point for trial in self.trials]
 
     @property
-    def folder(self) -> Path:
+    def place(self) -> Place:
         """Where its results go."""
-        return run_folder(self.config) / "sweep"
+        return run_place(self.config) / "sweep"
+
+    @property
+    def folder(self) -> Path:
+        """Where they are written on this node, with what Tune needs to resume it here."""
+        return self.place.path
 
     @property
     def store(self) -> Store:
@@ -121,7 +128,7 @@ def _run(sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool, ve
     from mckd_ray.sweep.shared import start_shared
     from mckd_ray.sweep.tuning import Order, search
 
-    config, store, folder = sweep.planner.config, sweep.store, sweep.folder.absolute()
+    config, store, folder = sweep.planner.config, sweep.store, sweep.folder
     started = _resumed(sweep) if resume else _begun(sweep)
     steps = distinct_steps(sweep.trials)
     done = reports_of_done(store, steps)
@@ -181,6 +188,8 @@ def _result(sweep: Sweep, seen: Sequence[Seen], executed: int) -> dict[str, Any]
         config = trials[best["trial"] - 1].config
         write_config(config.model_copy(update={"name": f"{config.name}-best"}), sweep.folder / BEST)
     draw_plots(result, sweep.folder)
+    for path in filter(Path.is_file, sweep.folder.iterdir()):
+        sweep.place.root.keep(path)
     return result
 
 

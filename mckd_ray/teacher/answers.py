@@ -7,14 +7,12 @@ one for every few seconds of asking, so that a killed process loses no more than
 import hashlib
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from filelock import FileLock
-
 from mckd_ray.records import Answer, read_rows, write_rows
+from mckd_ray.storage.root import Place
 
 AT_RISK_S = 5.0
 """How long an answer may wait for others before they are written together."""
@@ -27,25 +25,23 @@ DETERMINES = (
 class AnswerBook:
     """The answers of one model with one way of sampling."""
 
-    def __init__(self, folder: Path) -> None:
-        """A book in `folder`, which need not exist yet."""
-        self._folder = folder
+    def __init__(self, place: Place) -> None:
+        """A book at `place`, which need not exist yet."""
+        self._place = place
         self._unwritten: list[Answer] = []
         self._since = time.monotonic()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Be the only one, in this run or another, who asks for what is not in the book; others wait."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder / ".lock"):
-            yield
+        return self._place.lock()
 
     def find(self, keys: Collection[str]) -> dict[str, Answer]:
         """The answers that are known already, by key."""
         wanted = set(keys)
+        self._place.keep()  # What an earlier attempt on this node could not hand over.
         return {
             answer.key: answer
-            for file in sorted(self._folder.glob("*.parquet"))
+            for file in sorted(self._place.here().glob("*.parquet"))
             for answer in read_rows(file, Answer)
             if answer.key in wanted
         }
@@ -59,8 +55,10 @@ class AnswerBook:
     def flush(self) -> None:
         """Write what has not been written."""
         if self._unwritten:
-            write_rows(self._folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", Answer, self._unwritten)
-        self._unwritten = []
+            file = self._place / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+            write_rows(file.path, Answer, self._unwritten)
+            self._unwritten = []
+            file.keep()
         self._since = time.monotonic()
 
 

@@ -12,7 +12,9 @@ from mckd_ray.corpora.splits import draw
 from mckd_ray.errors import DataError
 from mckd_ray.plan.store import Record, Store
 from mckd_ray.records import Example, Gold, Label, read_rows
-from mckd_ray.runner.run import PLAN, RESULT
+from mckd_ray.runner.run import CONFIG, PLAN, RESULT
+from mckd_ray.storage import place_at
+from mckd_ray.storage.root import Place
 from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.base import Task
 
@@ -41,28 +43,32 @@ class ScoredStep:
 class Run:
     """A run, finished or not. What has not happened is simply not there."""
 
-    def __init__(self, folder: Path) -> None:
-        """The run in `folder`, such as runs/demo. Raises DataError if that is none, or one of an older version."""
-        plan = _read_json(folder / PLAN)
+    def __init__(self, folder: Path | str) -> None:
+        """The run in `folder`, such as runs/demo, or at such a URI.
+
+        Raises DataError if that is none, or one of an older version.
+        """
+        self.place = place_at(folder)
+        plan = _read_json(self.place / PLAN)
         if plan is None:
             raise DataError(
                 f"{folder}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes."
             )
         if "scored" not in plan:
             raise DataError(
-                f"{folder / PLAN}: does not say which step scored which system; it is of an older version of mckd. "
-                f"Run `mckd run {folder / 'config.yaml'}`: finished steps are reused."
+                f"{folder}/{PLAN}: does not say which step scored which system; it is of an older version of mckd. "
+                f"Run `mckd run {folder}/{CONFIG}`: finished steps are reused."
             )
-        self.folder, self.name = folder, folder.resolve().name
-        self.store = Store(folder.resolve().parent)
+        self.folder, self.name = str(folder), self.place.name
+        self.store = Store(self.place.root.uri)
         """A run's folder lies in its store, so both may have been moved."""
         self.steps = [PlannedStep(**step) for step in plan["steps"]]
         self.scored = [ScoredStep(**one) for one in plan["scored"]]
         self.quality: dict[str, str] = plan["quality"]
         """The key of the step that measured each label table of the pool, by the table's name."""
-        self.config_text = (folder / "config.yaml").read_text(encoding="utf-8")
+        self.config_text = (self.place / CONFIG).read() or ""
         self.config: dict[str, Any] = yaml.safe_load(self.config_text)
-        self.result: dict[str, Any] | None = _read_json(folder / RESULT)
+        self.result: dict[str, Any] | None = _read_json(self.place / RESULT)
         """What the last complete run left; None while there was none."""
 
     @property
@@ -78,7 +84,7 @@ class Run:
     @cached_property
     def records(self) -> dict[str, Record]:
         """The records of the steps that have happened, by key."""
-        found = {step.key: self.store.record(step.key) for step in self.steps}
+        found = self.store.records(step.key for step in self.steps)
         return {key: record for key, record in found.items() if record is not None}
 
     @property
@@ -104,26 +110,28 @@ class Run:
         """What the evaluation step `key` left; None if it has not happened, or had no gold."""
         if key not in self.records:
             return None
-        found: dict[str, Any] | None = _read_json(self.store.folder(key) / "evaluation.json")
+        found: dict[str, Any] | None = _read_json(self.store.place(key) / "evaluation.json")
         return found
 
     def labels(self, key: str) -> dict[str, Label]:
         """The label table of the step `key`, which has happened, by id."""
-        return {label.id: label for label in read_rows(self.store.folder(key) / "labels.parquet", Label)}
+        return {label.id: label for label in read_rows((self.store.place(key) / "labels.parquet").here(), Label)}
 
     def examples(self, split: str) -> dict[str, Example]:
         """The inputs of a split by id; empty before the corpus step has happened."""
-        folder = self._folder("corpus")
-        return {} if folder is None else {one.id: one for one in read_rows(folder / f"{split}.parquet", Example)}
+        place = self._place("corpus")
+        rows = [] if place is None else read_rows((place / f"{split}.parquet").here(), Example)
+        return {one.id: one for one in rows}
 
     def gold(self, split: str) -> dict[str, str]:
         """The gold of a split by id; empty where there is none."""
-        folder = self._folder("gold")
-        return {} if folder is None else {one.id: one.target for one in read_rows(folder / f"{split}.parquet", Gold)}
+        place = self._place("gold")
+        rows = [] if place is None else read_rows((place / f"{split}.parquet").here(), Gold)
+        return {one.id: one.target for one in rows}
 
-    def _folder(self, kind: str) -> Path | None:
+    def _place(self, kind: str) -> Place | None:
         key = next((step.key for step in self.steps if step.kind == kind), None)
-        return self.store.folder(key) if key in self.records and key is not None else None
+        return self.store.place(key) if key in self.records and key is not None else None
 
 
 def sample(ids: list[str], most: int) -> list[str]:
@@ -134,10 +142,9 @@ def sample(ids: list[str], most: int) -> list[str]:
     return [one for one in ids if one in chosen]
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(place: Place) -> Any:
+    text = place.read()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+        return None if text is None else json.loads(text)
     except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error}); run `mckd run` again to write it anew.") from error
+        raise DataError(f"{place}: is not JSON ({error}); run `mckd run` again to write it anew.") from error

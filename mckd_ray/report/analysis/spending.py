@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mckd_ray.report.analysis.run import Run
+from mckd_ray.runner.perform import ERROR
 
 LONGEST_PAUSE = 60.0
 """Idle seconds up to here are no interruption."""
@@ -99,7 +100,7 @@ def state_of(run: Run) -> Mapping[str, str]:
 def _state(run: Run, key: str, ended: Mapping[str, str]) -> str:
     if key in run.records:
         return "reused" if ended.get(key) == "reused" else "done"
-    return "failed" if ended.get(key) == "failed" or (run.store.folder(key) / "error.txt").exists() else "waiting"
+    return "failed" if ended.get(key) == "failed" or (run.store.place(key) / ERROR).read() is not None else "waiting"
 
 
 def longest(spans: Sequence[Span], most: int) -> list[Span]:

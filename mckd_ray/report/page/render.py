@@ -7,10 +7,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mckd_ray import __version__
-from mckd_ray.plan.store import write_text
 from mckd_ray.report.analysis.run import Run
 from mckd_ray.report.page.content import content
 from mckd_ray.report.page.palette import variables
+from mckd_ray.storage.files import write_text
 
 HTML, MARKDOWN = "report.html", "report.md"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from mckd_ray.plan.store import write_text
 from mckd_ray.report.review.forms import INTENT, QUESTIONS, SLOTS, TARGET, TREE, Form, form_of, names_of
 from mckd_ray.report.review.select import Selection
+from mckd_ray.storage.files import write_text
 from mckd_ray.tasks.slots import read_annotation
 
 GUIDELINES = {

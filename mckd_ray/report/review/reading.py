@@ -9,9 +9,9 @@ from typing import Any
 
 from mckd_ray.corpora.rows import lines
 from mckd_ray.errors import DataError
-from mckd_ray.plan.store import write_text
 from mckd_ray.report.review.export import REVIEWED
 from mckd_ray.report.review.forms import INTENT, QUESTIONS, SLOTS, TARGET, TREE, Form, Span, form_of, row_of
+from mckd_ray.storage.files import write_text
 from mckd_ray.tasks import TASKS
 
 

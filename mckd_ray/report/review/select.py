@@ -69,7 +69,7 @@ def _tables(run: Run) -> list[dict[str, Label]]:
 def _budget(run: Run) -> list[str]:
     """The targets of the labelled budget."""
     (corpus,) = (step.key for step in run.steps if step.kind == "corpus")
-    return [row.target for row in read_rows(run.store.folder(corpus) / "labelled.parquet", TrainingRow)]
+    return [row.target for row in read_rows((run.store.place(corpus) / "labelled.parquet").here(), TrainingRow)]
 
 
 def _suggestion(label: Label) -> str:
