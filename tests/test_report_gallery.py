@@ -191,7 +191,7 @@ def test_the_timeline(run: Run, study: Study) -> None:
 
 
 def test_the_plan_has_a_box_a_step_and_a_line_an_input(run: Run) -> None:
-    one_seed = Run(small_run(run.store.root.parent / "one", {"plan": {"seeds": [1]}}))
+    one_seed = Run(small_run(run.store.root.base.parent / "one", {"plan": {"seeds": [1]}}))
     svg, mermaid = str(plan_svg(one_seed, state_of(one_seed))), plan_mermaid(one_seed)
     drawn = [step for step in one_seed.steps if step.kind not in ("corpus", "gold")]
     lines = sum(one_seed.by_key[key].kind not in ("corpus", "gold") for step in drawn for key in step.inputs.values())
