@@ -67,7 +67,8 @@ def _confidence(label: Label) -> float | None:
 
 def _taught(run: Run, system: str | None) -> tuple[str, str]:
     """A system, and the key of the labels that it was trained on last."""
-    pool, found = Pool(run), {}
+    pool = Pool(run)
+    found: dict[str, str] = {}
     for one in run.scored:
         relabel = run.by_key[run.by_key[one.key].inputs["labels"]]
         taught = pool.taught(relabel) if relabel.kind == "relabel" else None
