@@ -3,7 +3,7 @@
 import json
 import re
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ class Watched:
         self._name, self._steps, self._store = name, steps, store
         self._records: dict[str, Record] = {}
 
-    def now(self, failed: Collection[str] | None = None) -> dict[str, Any]:
-        """Each step, and the lines that they add up to. `failed`: keys of those that did (None: by what they left)."""
+    def now(self, failed: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Each step, and the lines that they add up to.
+
+        `failed`: why, by key, for the steps of this run that did; None: by what a step has left, maybe of another run.
+        """
         steps = [self._step(step, failed) for step in self._steps]
         return {
             "run": self._name,
@@ -44,7 +47,7 @@ class Watched:
             "steps": steps,
         }
 
-    def _step(self, step: Mapping[str, Any], failed: Collection[str] | None) -> dict[str, Any]:
+    def _step(self, step: Mapping[str, Any], failed: Mapping[str, str] | None) -> dict[str, Any]:
         key = step["key"]
         named = {"name": step["name"], "key": key, "kind": step["kind"]}
         if key not in self._records and (record := self._store.record(key)) is not None:
@@ -54,10 +57,8 @@ class Watched:
             return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
         if self._store.busy(key):
             return {**named, "state": "running", **_progress(self._store.folder(key))}
-        error = self._store.folder(key) / "error.txt"
-        if (error.exists() if failed is None else key in failed) and error.exists():
-            return {**named, "state": "failed", "note": error.read_text(encoding="utf-8").strip().splitlines()[-1]}
-        return {**named, "state": "waiting"}
+        reason = _last_words(self._store.folder(key)) if failed is None else failed.get(key)
+        return {**named, "state": "waiting"} if reason is None else {**named, "state": "failed", "note": reason}
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -70,6 +71,14 @@ def status(folder: Path) -> dict[str, Any]:
         ) from None
     # A run's folder lies in its store, which another machine may have elsewhere.
     return Watched(folder.resolve().name, plan["steps"], Store(folder.resolve().parent)).now()
+
+
+def _last_words(folder: Path) -> str | None:
+    """The last line of what ended the step, if something did."""
+    try:
+        return (folder / "error.txt").read_text(encoding="utf-8").strip().splitlines()[-1]
+    except FileNotFoundError:
+        return None
 
 
 def _score(settings: Mapping[str, Any], record: Record) -> dict[str, Any]:
