@@ -288,9 +288,8 @@ def test_a_browser_opens_it_without_a_request_or_a_complaint(finished: Path, htm
         printed = page.pdf()
         page.emulate_media(media="print", color_scheme=scheme)
         page.set_viewport_size({"width": 718, "height": 1000})  # What A4 leaves between its margins.
-        cut = page.evaluate(
-            "[...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
-        )
+        clipped = "[...document.querySelectorAll('.wide')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        cut = page.evaluate(clipped)
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()
     assert requests == [(finished / "report.html").as_uri()]

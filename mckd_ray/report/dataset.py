@@ -67,7 +67,8 @@ def _confidence(label: Label) -> float | None:
 
 def _taught(run: Run, system: str | None) -> tuple[str, str]:
     """A system, and the key of the labels that it was trained on last."""
-    pool, found = Pool(run), {}
+    pool = Pool(run)
+    found: dict[str, str] = {}
     for one in run.scored:
         relabel = run.by_key[run.by_key[one.key].inputs["labels"]]
         taught = pool.taught(relabel) if relabel.kind == "relabel" else None
@@ -103,9 +104,7 @@ def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], 
         system=system,
         run=run.name,
         version=__version__,
-        columns="\n".join(
-            f"| `{column}` | {COLUMNS.get(column, 'the label')} |" for column in (rows[0] if rows else {})
-        ),
+        columns=_columns(rows),
         corpus=corpus_name(facts),
         labelled=f"{corpus['rows']['labelled']:,}",
         pool=f"{corpus['rows']['pool']:,}",
@@ -115,6 +114,11 @@ def _card(run: Run, name: str, system: str, key: str, labels: dict[str, Label], 
         quality=_quality(run, key),
         terms=data_terms(facts),
     )
+
+
+def _columns(rows: list[dict[str, Any]]) -> str:
+    names = rows[0] if rows else {}
+    return "\n".join(f"| `{name}` | {COLUMNS.get(name, 'the label')} |" for name in names)
 
 
 def _method(run: Run, key: str, facts: dict[str, Any]) -> str:

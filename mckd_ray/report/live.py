@@ -74,10 +74,6 @@ class _Picture:
 
     def __call__(self, view: View, most: int) -> RenderableType:
         self._watched = self._watched or Watched(view.config.name, [step.as_data() for step in view.steps], view.store)
-        failed = [step.key for step in view.steps if _failed(view, step)]
+        reports = [(step.key, view.reports.get(step.digest)) for step in view.steps]
+        failed = {key: report.message for key, report in reports if report is not None and report.state == "failed"}
         return status_table(self._watched.now(failed), most)
-
-
-def _failed(view: View, step: Step) -> bool:
-    report = view.reports.get(step.digest)
-    return report is not None and report.state == "failed"

@@ -3,7 +3,7 @@
 import json
 import re
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mckd_ray.errors import DataError
@@ -34,8 +34,11 @@ class Watched:
         self._name, self._steps, self._store = name, steps, store
         self._records: dict[str, Record] = {}
 
-    def now(self, failed: Collection[str] | None = None) -> dict[str, Any]:
-        """Each step, and the lines that they add up to. `failed`: keys of those that did (None: by what they left)."""
+    def now(self, failed: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Each step, and the lines that they add up to.
+
+        `failed`: why, by key, for the steps of this run that did; None: by what a step has left, maybe of another run.
+        """
         left = [step["key"] for step in self._steps if step["key"] not in self._records]
         self._records |= {key: record for key, record in self._store.records(left).items() if record is not None}
         steps = [self._step(step, failed) for step in self._steps]
@@ -47,7 +50,7 @@ class Watched:
             "steps": steps,
         }
 
-    def _step(self, step: Mapping[str, Any], failed: Collection[str] | None) -> dict[str, Any]:
+    def _step(self, step: Mapping[str, Any], failed: Mapping[str, str] | None) -> dict[str, Any]:
         key = step["key"]
         named = {"name": step["name"], "key": key, "kind": step["kind"]}
         if key in self._records:
@@ -55,10 +58,8 @@ class Watched:
             return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
         if self._store.busy(key):
             return {**named, "state": "running", **_progress(self._store.place(key))}
-        error = (self._store.place(key) / ERROR).read() if failed is None or key in failed else None
-        if error is not None:
-            return {**named, "state": "failed", "note": error.strip().splitlines()[-1]}
-        return {**named, "state": "waiting"}
+        reason = _last_words(self._store.place(key)) if failed is None else failed.get(key)
+        return {**named, "state": "waiting"} if reason is None else {**named, "state": "failed", "note": reason}
 
 
 def status(place: Place) -> dict[str, Any]:
@@ -68,6 +69,12 @@ def status(place: Place) -> dict[str, Any]:
         raise DataError(f"{place}: is not the folder of a run; give one such as runs/demo, which `mckd run` makes.")
     # A run's folder lies in its store, which another machine may have elsewhere.
     return Watched(place.name, json.loads(text)["steps"], Store(place.root.uri)).now()
+
+
+def _last_words(place: Place) -> str | None:
+    """The last line of what ended the step, if something did."""
+    error = (place / ERROR).read()
+    return None if error is None else error.strip().splitlines()[-1]
 
 
 def _score(settings: Mapping[str, Any], record: Record) -> dict[str, Any]:
