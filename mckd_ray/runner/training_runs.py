@@ -108,7 +108,7 @@ class TrainingRuns:
         return now.job, now.folder
 
     async def out_of_memory(self, name: str, accumulate: int) -> None:
-        """The student of the run `name` found no memory for a batch in so many parts: the next attempt has twice as many.
+        """The student of the run `name` found no memory for a batch in so many parts: it will get smaller ones.
 
         What other workers of the run say of the same attempt changes nothing. Where a part is one row already, that
         ends the student.
