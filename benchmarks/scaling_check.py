@@ -1,5 +1,6 @@
 """The model of a run against the runner itself: the same graph on nodes that Ray simulates, whose steps only wait."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray.cluster_utils import Cluster as SimulatedNodes
 from scaling_model import Cluster, Work
 
@@ -44,20 +46,21 @@ class _Napping(Labeller):
         return [Label(example.id, "", "", Outcome.UNPARSABLE) for example in examples]
 
 
-def waiting(work: Mapping[str, Work], actors: int) -> Callable[[], None]:
-    """What each worker process runs first: makes every step wait as long as its `work` (by the step's key) takes."""
+def waiting(alone: Mapping[str, float], pooled: Mapping[str, float]) -> Callable[[], None]:
+    """What each worker process runs first: it makes every step wait.
+
+    By the step's key: for how many seconds itself, and how many in all the actors of the pool.
+    """
 
     def prepare() -> None:
         from mckd_ray import student
         from mckd_ray.runner import work as module
 
         def wait(job: Any) -> dict[str, Any]:
-            own = work[job.key]
-            pooled = job.key.startswith("relabel")
-            time.sleep(own.start + own.tables + (0 if pooled else own.shared))
-            if pooled:
+            time.sleep(alone[job.key])
+            if job.key in pooled:
                 examples = [Example(str(number)) for number in range(CHUNKS)]
-                job.means.label(Nap(own.shared * actors / CHUNKS), examples, job.key, job.folder, 1)
+                job.means.label(Nap(pooled[job.key] / CHUNKS), examples, job.key, job.folder, 1)
             return {}
 
         student.use_threads = lambda count: None  # Which would import torch.
@@ -92,7 +95,11 @@ def seconds_on_ray(steps: Sequence[Step], work: Mapping[str, Work], cluster: Clu
             "labelling": {"actors": cluster.actors, "gpus": 1, "labels": {"mckd": "student"}},
         }
     )
-    hook = waiting({step.key: work[step.digest] for step in steps}, cluster.actors)
+    pooled = {step.key: work[step.digest].shared * cluster.actors for step in steps if step.kind == "relabel"}
+    alone = {step.key: work[step.digest].seconds for step in steps}
+    alone |= {key: alone[key] - seconds / cluster.actors for key, seconds in pooled.items()}
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's processes do not find it.
+    hook = waiting(alone, pooled)
     with nodes_of(cluster) as nodes, tempfile.TemporaryDirectory(prefix="mckd-scaling-") as folder:
         environment = {"worker_process_setup_hook": hook, "env_vars": WORKER_ENVIRONMENT}
         connect(address=nodes.address, log_to_driver=False, runtime_env=environment)

@@ -29,6 +29,8 @@ TASK = "constituency"
 SENTENCES = 2000
 """Distinct trees of the built-in grammar; larger pools repeat them under other ids."""
 POLL_S = 0.1
+WHOLE = ("corpus", "gold", "label")
+"""The kinds of step that the measured run does on the whole pool; long enough to be seen."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ def measure(rows: int) -> tuple[int, dict[str, Cost]]:
         driver, memory = _watched(folder)
         steps = folder / "runs" / "steps"
         records = [json.loads(path.read_text()) for path in steps.glob("*/record.json")]
-        costs = {one["kind"]: Cost(one["ended"] - one["started"], memory[one["name"]]) for one in records}
+        costs = {
+            one["kind"]: Cost(one["ended"] - one["started"], memory[one["name"]])
+            for one in records
+            if one["kind"] in WHOLE
+        }
         corpus, gold, labels = (next(steps.glob(f"{kind}-*")) for kind in ("corpus", "gold", "label"))
         inputs = {"corpus": corpus, "gold": gold, "labels": labels, "labels-0": labels}
         job = Job("alone", {"task": TASK, "split": "pool"}, {}, inputs, folder / "alone", folder, InProcess())

@@ -89,6 +89,11 @@ class Work:
     shared: float
     """Seconds that its units take if it has all of what it shares."""
 
+    @property
+    def seconds(self) -> float:
+        """How long it takes if it has all."""
+        return self.start + self.tables + self.shared
+
 
 def work_of(step: Step, rows: int, cluster: Cluster, speeds: Speeds, cpu: Mapping[str, float]) -> Work:
     """`cpu`: measured seconds of one process for each input, by the step's kind."""

@@ -138,6 +138,7 @@ def test_a_simulated_teacher_is_the_one_exception() -> None:
     [
         {"resources": {"student": {"workers": 4, "accumulate": 2}, "labelling": {"actors": 3, "chunk": 7}}},
         {"resources": {"teacher": {"replicas": 2, "gpus": 4, "price": {"input": 1}}}},
+        {"tracking": {"to": ["mlflow"], "project": "parsers"}},
         {"store": {"root": "elsewhere"}},
         {"name": "another"},
     ],

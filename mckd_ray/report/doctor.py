@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from rich.console import RenderableType
@@ -15,12 +15,9 @@ from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import UserError
 from mckd_ray.plan.checks import SCRATCH
 from mckd_ray.runner.hardware import nvidia_smi
-from mckd_ray.runner.placement import shown
+from mckd_ray.runner.placement import Node, shown
 from mckd_ray.runner.results import versions
 from mckd_ray.teacher import PROMPTED, engine_name
-
-if TYPE_CHECKING:
-    from mckd_ray.runner.placement import Node
 
 LEAST_MEMORY_GIB = 6
 LEAST_DISK_GIB = 2
@@ -94,16 +91,16 @@ def _cluster(address: str, config: Path | None) -> list[Check]:
     return checks + ([_try("Ray cluster: room", lambda: _room(config, nodes))] if config else [])
 
 
-def _head(address: str) -> tuple[list[Check], Sequence["Node"]]:
+def _head(address: str) -> tuple[list[Check], Sequence[Node]]:
     """A cluster by the address that its own nodes use; who gets in has the same version, or Ray would say so."""
     from mckd_ray.runner.session import nodes_at
 
-    nodes, mode = nodes_at(address), os.environ.get("RAY_AUTH_MODE", "")
+    nodes, mode = nodes_at(address), os.environ.get("RAY_AUTH_MODE", "not set")
     name, todo = "Ray cluster: authentication", "start it with RAY_AUTH_MODE=token, and set that here"
     return [_check(name, mode == "token", f"RAY_AUTH_MODE={mode}", todo, "warning")], nodes
 
 
-def _dashboard(address: str) -> tuple[list[Check], Sequence["Node"]]:
+def _dashboard(address: str) -> tuple[list[Check], Sequence[Node]]:
     """A cluster by its dashboard's address, to which jobs are submitted."""
     from mckd_ray.runner.submission import look_at
 
@@ -117,7 +114,7 @@ def _dashboard(address: str) -> tuple[list[Check], Sequence["Node"]]:
     return checks, cluster.nodes
 
 
-def _room(path: Path, nodes: Sequence["Node"]) -> str:
+def _room(path: Path, nodes: Sequence[Node]) -> str:
     """That all that a config asks for has room on the nodes. Raises ResourceError."""
     from mckd_ray.config_file import read_config
     from mckd_ray.runner.placement import check_placement, nodes_of, wants

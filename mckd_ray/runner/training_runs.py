@@ -108,7 +108,7 @@ class TrainingRuns:
         return now.job, now.place
 
     async def out_of_memory(self, name: str, accumulate: int) -> None:
-        """The student of the run `name` found no memory with so many `accumulate`d parts: it gets half of them, twice.
+        """The student of the run `name` found no memory for a batch in so many parts: it will get smaller ones.
 
         What other workers of the run say of the same attempt changes nothing. Where a part is one row already, that
         ends the student.
