@@ -30,6 +30,7 @@ from mckd_ray.records import Example, TrainingRow, write_rows
 from mckd_ray.runner.session import session
 from mckd_ray.runner.training import train
 from mckd_ray.runner.training_runs import start_training_runs
+from mckd_ray.storage import place_at
 from mckd_ray.student.base import TrainingJob
 from mckd_ray.tasks import TASKS
 
@@ -89,12 +90,12 @@ def measure(folder: Path, count: int, idle_s: float) -> tuple[list[float], list[
         clock, runs = CpuClock(), start_training_runs(ResourcesConfig(), idle_s)
         clock.start()
         for seed in range(count):
-            place = folder / str(seed)
-            place.mkdir(parents=True)
-            ready, before = job(place, seed), clock.seconds()
+            place = place_at(folder / str(seed))
+            place.path.mkdir(parents=True)
+            ready, before = job(place.path, seed), clock.seconds()
             train(ready, place, StudentResources(), runs)
             seconds.append(clock.seconds() - before)
-            weights.append((place / "model" / "model.safetensors").read_bytes())
+            weights.append((place.path / "model" / "model.safetensors").read_bytes())
         ray.kill(runs)
     return seconds, weights
 

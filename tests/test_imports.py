@@ -39,6 +39,7 @@ HEAVY = {
     "accelerate": {"student", "teacher"},
     "vllm": {"teacher"},
     "ctranslate2": {"student"},
+    "obstore": {"storage"},
 }
 
 

@@ -138,7 +138,8 @@ class Bucket(Root):
         lease = (self._glance(LOCKS, self._locks) or {}).get(f"{LOCKS}/{name}")
         if lease is None or not lease["size"]:
             return False
-        return (datetime.now(UTC) - lease["last_modified"]).total_seconds() < LEASE_S
+        written: datetime = lease["last_modified"]
+        return (datetime.now(UTC) - written).total_seconds() < LEASE_S
 
     def check_readable(self) -> None:
         """See `Root.check_readable`."""

@@ -42,9 +42,10 @@ def client(uri: str, patience_s: float) -> Any:
     A request that fails for no fault of its own is made again for `patience_s` seconds.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    store_at: Any = obstore.store.from_url  # Its overloads name every option of every store.
     pauses = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=LONGEST_PAUSE_S), "base": 2}
     with explained(uri):
-        return obstore.store.from_url(
+        return store_at(
             uri,
             client_options={
                 "allow_http": uri.startswith("s3://") and endpoint.startswith("http://"),
