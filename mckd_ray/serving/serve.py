@@ -68,7 +68,7 @@ def serve_model(config: ServingConfig, address: Address, tell: Callable[[Model],
     model = find(config.model, config.system)
     _check_free(address)
     # Ray puts in a handler of its own when it starts.
-    with _ray(config, verbose), _signals() as wanted, _application(config, address):
+    with _ray(config, verbose), _signals() as wanted, _application(config, address, verbose):
         tell(model)
         while wanted() == signal.SIGHUP:
             model = _update(config) or model
@@ -105,8 +105,6 @@ def _ray(config: ServingConfig, verbose: bool = False) -> Iterator[None]:
         logging_level=logging.INFO if verbose else logging.ERROR,
         log_to_driver=verbose,
     )
-    # Serve tells what it starts and stops; the greeting says what matters.
-    logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.ERROR)
     try:
         yield
     finally:
@@ -114,9 +112,12 @@ def _ray(config: ServingConfig, verbose: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _application(config: ServingConfig, address: Address) -> Iterator[None]:
-    from ray import serve
+def _application(config: ServingConfig, address: Address, verbose: bool = False) -> Iterator[None]:
+    """The application on Serve, until what it has begun at the end of the context is finished."""
+    from ray import serve  # Which sets the level of its logger.
 
+    # Serve tells what it starts and stops; the greeting says what matters.
+    logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.ERROR)
     serve.start(
         proxy_location="EveryNode" if os.environ.get("RAY_ADDRESS") else "HeadOnly",
         http_options={"host": address.host, "port": address.port},
@@ -126,7 +127,7 @@ def _application(config: ServingConfig, address: Address) -> Iterator[None]:
         deploy(config)
         yield
     finally:
-        serve.delete(NAME)  # What has begun is finished; the end of Ray alone would end the proxy before.
+        serve.delete(NAME)  # The end of Ray alone would end the proxy before.
 
 
 def deploy(config: ServingConfig) -> None:
