@@ -1,4 +1,7 @@
-"""`mckd serve` and `mckd predict` as processes: answers, a new model by SIGHUP, a calm end, and a killed prediction."""
+"""`mckd serve` and `mckd predict` as processes: answers, a new model by SIGHUP, a calm end, and a killed prediction.
+
+And `serve deploy`, with a file that `mckd serve --export` wrote.
+"""
 
 import json
 import os
@@ -6,13 +9,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from mckd_ray.serving import Client
+from mckd_ray.cli import main
+from mckd_ray.serving import Client, EndpointError
 from mckd_ray.serving.models import find
 from mckd_ray.serving.settings import TOKEN_VARIABLE
 from tests.endpoint import trained
@@ -61,9 +67,52 @@ def test_serve_answers_takes_a_new_model_and_ends_calmly(tmp_path: Path) -> None
             process.send_signal(signal.SIGTERM)
             assert len(last.result().json()["results"]) == 256
         output, _ = process.communicate(timeout=300)
-        assert (process.returncode, "Traceback" in output) == (0, False)
+        assert (process.returncode, output) == (0, "")
     finally:
         process.kill()
+
+
+def test_a_start_that_is_stopped_ends_calmly(tmp_path: Path) -> None:
+    process = mckd("serve", str(trained("constituency")), "--port", str(free_port()), "-o", "access_log=/dev/null")
+    started = wait_for(lambda: processes_below(process.pid, "ray::ServeController"), process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert (process.returncode, output.splitlines()[-1][:14]) == (130, "mckd: stopped;")
+    assert not any(word in output for word in ("Traceback", "SIGTERM received"))
+    assert not started[0].is_running()
+
+
+@pytest.fixture
+def cluster() -> Iterator[dict[str, str]]:
+    """A Ray cluster of one node on this machine; gives the environment of those who use it."""
+    script, state = ROOT / "cluster" / "local.sh", f"/tmp/mckd-serve-{os.getpid()}"
+    settings = {"STATE": state, "PORT": "6387", "DASHBOARD": "8287", "NODES": "1", "CPUS": "4"}
+    environment = {**os.environ, **{f"MCKD_CLUSTER_{name}": value for name, value in settings.items()}}
+    environment["RAY"] = str(Path(sys.executable).with_name("ray"))
+    try:
+        subprocess.run([script, "up"], env=environment, check=True, timeout=300)
+        guard = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{state}/token"}
+        yield {**environment, **guard, "RAY_DASHBOARD_ADDRESS": "http://127.0.0.1:8287"}
+    finally:
+        subprocess.run([script, "down"], env=environment, check=True, timeout=120)
+
+
+def test_serve_deploy_takes_the_exported_file_and_a_newer_one_costs_no_request(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    file, port, answered = tmp_path / "serve.yaml", free_port(), ""
+    for model in (str(trained("constituency", seed)) for seed in (1, 2)):
+        assert main(["serve", model, "--export", str(file), "--port", str(port), "-o", "access_log=/dev/null"]) == 0
+        subprocess.run([Path(sys.executable).with_name("serve"), "deploy", file], env=cluster, check=True, timeout=120)
+        end = time.monotonic() + 300
+        with Client(f"http://127.0.0.1:{port}", attempts=1) as client:
+            while answered != find(model).id:
+                assert time.monotonic() < end, f"{model} does not answer"
+                try:
+                    answered = client.parse(SENTENCE)["model"]
+                except EndpointError:
+                    assert not answered, "a request failed during the update"
 
 
 def test_a_killed_prediction_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -63,12 +63,13 @@ def secured(config: ServingConfig, address: Address, insecure: bool) -> ServingC
 def serve_model(config: ServingConfig, address: Address, tell: Callable[[Model], None], verbose: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; then finish what has begun. SIGHUP serves what the config's model is by then.
 
-    `tell` is called with the model whenever it answers. Raises ModelError, ConfigError, or MckdError for a model that
-    does not start.
+    `tell` is called with the model whenever it answers. Raises ModelError, ConfigError, MckdError for a model that does
+    not start, or KeyboardInterrupt where it is stopped before it answers.
     """
     model = find(config.model, config.system)
     _check_free(address)
-    with serving(config, address, verbose), _signals() as wanted:  # Ray puts a handler of its own in when it starts.
+    # Ray puts in a handler of its own when it starts.
+    with _ray(config, verbose), _signals() as wanted, _application(config, address, verbose):
         tell(model)
         while wanted() == signal.SIGHUP:
             model = _update(config) or model
@@ -86,34 +87,48 @@ def _update(config: ServingConfig) -> Model | None:
 
 
 @contextlib.contextmanager
-def serving(config: ServingConfig, address: Address, verbose: bool = False) -> Iterator[None]:
+def serving(config: ServingConfig, address: Address) -> Iterator[None]:
     """The endpoint, for as long as the context lasts: on the cluster of RAY_ADDRESS, else on a local Ray."""
+    with _ray(config), _application(config, address):
+        yield
+
+
+@contextlib.contextmanager
+def _ray(config: ServingConfig, verbose: bool = False) -> Iterator[None]:
+    """The cluster of RAY_ADDRESS, or a Ray of its own with room for the replicas, which ends with all that it runs."""
     import ray
-    from ray import serve
 
     cluster = os.environ.get("RAY_ADDRESS")
     connect(
-        cluster,
+        address=cluster,
         num_cpus=None if cluster else max(cores(), _cpus(config)),
         include_dashboard=None if cluster else False,
         logging_level=logging.INFO if verbose else logging.ERROR,
         log_to_driver=verbose,
     )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _application(config: ServingConfig, address: Address, verbose: bool = False) -> Iterator[None]:
+    """The application on Serve, until what it has begun at the end of the context is finished."""
+    from ray import serve  # Which sets the level of its logger.
+
     # Serve tells what it starts and stops; the greeting says what matters.
     logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.ERROR)
+    serve.start(
+        proxy_location="EveryNode" if os.environ.get("RAY_ADDRESS") else "HeadOnly",
+        http_options={"host": address.host, "port": address.port},
+        logging_config=_QUIET,
+    )
     try:
-        serve.start(
-            proxy_location="HeadOnly" if not cluster else "EveryNode",
-            http_options={"host": address.host, "port": address.port},
-            logging_config=_QUIET,
-        )
         deploy(config)
         yield
     finally:
-        serve.delete(NAME)  # What has begun is finished; a mere shutdown would end the proxy before.
-        if not cluster:
-            serve.shutdown()  # type: ignore[no-untyped-call]
-        ray.shutdown()
+        serve.delete(NAME)  # The end of Ray alone would end the proxy before.
 
 
 def deploy(config: ServingConfig) -> None:
@@ -189,12 +204,29 @@ def _check_free(address: Address) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that waits for the next SIGINT, SIGTERM or SIGHUP, and returns it."""
+    """Gives a function that waits for the next SIGINT, SIGTERM or SIGHUP, and returns it.
+
+    Before its first call, and once it has returned one that stops, SIGINT and SIGTERM raise KeyboardInterrupt.
+    """
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     came: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {kind: signal.signal(kind, lambda number, _: came.put(number)) for kind in kinds}
+    patient = False
+
+    def handle(number: int, _: object) -> None:
+        if not patient and number != signal.SIGHUP:
+            raise KeyboardInterrupt
+        came.put(number)
+
+    def wanted() -> int:
+        nonlocal patient
+        patient = True
+        number = came.get()
+        patient = number == signal.SIGHUP
+        return number
+
+    before = {kind: signal.signal(kind, handle) for kind in kinds}
     try:
-        yield came.get
+        yield wanted
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
