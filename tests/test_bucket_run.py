@@ -53,8 +53,9 @@ def cluster(root: Root, tmp_path: Path) -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-def label_tables(root: Root) -> dict[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in root.here("steps").glob("*/labels.parquet")}
+def contents(steps: Path, name: str) -> dict[str, bytes]:
+    """The bytes of the file `name` of each step that has one, by the step's key."""
+    return {path.parent.name: path.read_bytes() for path in steps.glob(f"*/{name}")}
 
 
 def copies(folder: Path, pattern: str) -> set[str]:
@@ -86,16 +87,17 @@ def test_two_nodes_that_share_no_folder(cluster: Cluster, root: Root, tmp_path: 
     assert f"More: {URI}/tiny/result.json" in output
 
     root = Bucket(URI, tmp_path / "afterwards")
-    assert label_tables(root) == plain.label_tables()
-    result = json.loads(root.read("tiny/result.json") or "")
-    assert result["systems"] == plain.result()["systems"]
+    steps = root.here("steps")
+    for name in ("labels.parquet", "evaluation.json"):
+        assert contents(steps, name) == contents(plain.steps, name)
+    assert not json.loads(root.read("tiny/result.json") or "")["failed"]
     trained = copies(tmp_path / "two", "model/student.json")
-    assert trained == {path.parent.name for path in root.here("steps").glob("train-*/model")}
+    assert trained == {path.parent.name for path in steps.glob("train-*/model")}
     brought = copies(tmp_path / "one", "model/student.json")
     assert brought
     assert brought <= trained
     assert not copies(tmp_path / "driver", "*.parquet"), "no table passes through the driver"
-    assert not list(root.here("steps").glob("train-*/checkpoints/*"))
+    assert not list(steps.glob("train-*/checkpoints/*"))
     root.here("tiny")
     files = (path for path in tmp_path.rglob("*") if path.is_file())
     assert not [path for path in files if bucket.CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()]
