@@ -87,20 +87,14 @@ def test_what_cannot_be_exported_is_one_sentence(folder: Path, tmp_path: Path) -
 
 
 def pushed(folder: Path, output: Path, hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: the client reads where the Hub is when it is imported."""
-    command = [
-        sys.executable,
-        "-m",
-        "mckd_ray.cli",
-        "export",
-        str(folder),
-        str(output),
-        "--data",
-        "--push",
-        "me/labels",
-    ]
+    command = ["-m", "mckd_ray.cli", "export", str(folder), str(output), "--data", "--push", "me/labels"]
+    return python(command, hub, token)
+
+
+def python(command: list[str], hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own: the client reads where the Hub is when it is imported."""
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
 
 
 def test_the_official_client_uploads_the_folder(folder: Path, tmp_path: Path) -> None:
@@ -115,6 +109,16 @@ def test_the_official_client_uploads_the_folder(folder: Path, tmp_path: Path) ->
         f"datasets/me/labels/{path.name}": path.read_bytes() for path in (tmp_path / "labels").iterdir()
     }
     assert TOKEN not in done.stdout + done.stderr
+
+
+def test_a_model_is_uploaded_as_one(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(bytes(range(256)))
+    code = "import sys, pathlib; from mckd_ray.serving.push import push; push(pathlib.Path(sys.argv[1]), *sys.argv[2:])"
+    with hub_server(TOKEN) as hub:
+        done = python(["-c", code, str(tmp_path / "model"), "me/parser", "model", TOKEN], hub, "")
+    assert done.returncode == 0, done.stderr
+    assert hub.files == {"models/me/parser/model.safetensors": bytes(range(256))}
 
 
 def test_a_refusal_is_one_sentence_without_the_token(folder: Path, tmp_path: Path) -> None:
