@@ -66,8 +66,8 @@ def row_of(rows: int, cluster: Cluster, outcome: Outcome) -> str:
     teacher = cluster.replicas * outcome.busy["teacher"] / HOUR
     students = cluster.students * (outcome.seconds - outcome.busy["teacher"]) / HOUR
     money = teacher * PRICES["teacher"] + students * PRICES["student"]
-    cells = (f"{rows:,}", cluster.replicas, cluster.students, f"{outcome.seconds / HOUR:,.1f}", f"{teacher:,.1f}")
-    cells = (*cells, f"{students:,.1f}", f"{money:,.0f}", outcome.bottleneck)
+    hours = [f"{value:,.1f}" for value in (outcome.seconds / HOUR, teacher, students)]
+    cells = [f"{rows:,}", cluster.replicas, cluster.students, *hours, f"{money:,.0f}", outcome.bottleneck]
     return f"| {' | '.join(map(str, cells))} |"
 
 

@@ -83,7 +83,7 @@ def nodes_of(cluster: Cluster) -> Iterator[SimulatedNodes]:
         yield nodes
     finally:
         ray.shutdown()
-        nodes.shutdown()
+        nodes.shutdown()  # type: ignore[no-untyped-call]
 
 
 def seconds_on_ray(steps: Sequence[Step], work: Mapping[str, Work], cluster: Cluster) -> float:
@@ -98,7 +98,8 @@ def seconds_on_ray(steps: Sequence[Step], work: Mapping[str, Work], cluster: Clu
     pooled = {step.key: work[step.digest].shared * cluster.actors for step in steps if step.kind == "relabel"}
     alone = {step.key: work[step.digest].seconds for step in steps}
     alone |= {key: alone[key] - seconds / cluster.actors for key, seconds in pooled.items()}
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's processes do not find it.
+    # Ray's processes do not find it.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
     hook = waiting(alone, pooled)
     with nodes_of(cluster) as nodes, tempfile.TemporaryDirectory(prefix="mckd-scaling-") as folder:
         environment = {"worker_process_setup_hook": hook, "env_vars": WORKER_ENVIRONMENT}

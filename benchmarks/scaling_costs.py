@@ -23,6 +23,7 @@ from mckd_ray.records import TrainingRow, write_rows
 from mckd_ray.runner.means import InProcess
 from mckd_ray.runner.training_data import training_rows
 from mckd_ray.runner.work import Job, evaluate_labels, merge_labels
+from mckd_ray.storage import place_at
 from mckd_ray.tasks import TASKS
 
 TASK = "constituency"
@@ -57,9 +58,9 @@ def measure(rows: int) -> tuple[int, dict[str, Cost]]:
             for one in records
             if one["kind"] in WHOLE
         }
-        corpus, gold, labels = (next(steps.glob(f"{kind}-*")) for kind in ("corpus", "gold", "label"))
+        corpus, gold, labels = (place_at(next(steps.glob(f"{kind}-*"))) for kind in ("corpus", "gold", "label"))
         inputs = {"corpus": corpus, "gold": gold, "labels": labels, "labels-0": labels}
-        job = Job("alone", {"task": TASK, "split": "pool"}, {}, inputs, folder / "alone", folder, InProcess())
+        job = Job("alone", {"task": TASK, "split": "pool"}, {}, inputs, place_at(folder / "alone"), InProcess())
         return driver, costs | {kind: _alone(work, job) for kind, work in ALONE.items()}
 
 

@@ -50,7 +50,7 @@ def cluster(root: Root, tmp_path: Path) -> Iterator[Cluster]:
             )
         yield cluster
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def contents(steps: Path, name: str) -> dict[str, bytes]:

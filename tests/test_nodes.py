@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from mckd_ray.runner.progress import read_progress
+from mckd_ray.storage import place_at
 from tests.running import TINY, Experiment, processes_below, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -42,7 +44,7 @@ def cluster() -> Iterator[Cluster]:
             add_worker(cluster)
         yield cluster
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,12 @@ def processes_on(node: Any, title: str) -> list[Any]:
 def done_of(run: Experiment, kind: str) -> int:
     """How many units of the steps of this kind that are under way are done."""
     folders = [path for path in run.steps.glob(f"{kind}-*") if not (path / "record.json").exists()]
-    return sum(progress.done for folder in folders if (progress := read_progress(folder)))
+    found = [read_progress(place_at(folder)) for folder in folders]
+    return sum(progress.done for progress in found if progress)
+
+
+def under_way(run: Experiment, kind: str) -> bool:
+    return done_of(run, kind) > 0
 
 
 def check_same(shaken: Experiment, calm: Experiment, finished: dict[str, Any]) -> None:
@@ -91,7 +98,7 @@ def test_a_node_dies_in_each_phase(cluster: Cluster, calm: Experiment, tmp_path:
     shaken = Experiment(tmp_path, CONFIG, calm.environment)
     driver, finished = shaken.start(), dict[str, Any]()
     for kind, title in (("label", "LabellingActor"), ("train", "RayTrainWorker"), ("relabel", "LabellingActor")):
-        wait_for(lambda kind=kind: done_of(shaken, kind) > 0, driver)
+        wait_for(partial(under_way, shaken, kind), driver)
         finished |= shaken.records()
         replace_node(cluster, node_of(cluster, f"ray::{title}"))
     output, _ = driver.communicate(timeout=900)
@@ -106,7 +113,8 @@ def test_a_spot_notice_while_the_object_store_is_full(cluster: Cluster, calm: Ex
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "full\n"
-        assert list(Path(cluster.head_node.get_session_dir_path()).glob("ray_spilled_objects*/*"))
+        head: Any = cluster.head_node
+        assert list(Path(head.get_session_dir_path()).glob("ray_spilled_objects*/*"))
         driver = shaken.start()
         wait_for(lambda: done_of(shaken, "train") > 0, driver)
         node, before = node_of(cluster, "ray::RayTrainWorker"), done_of(shaken, "train")

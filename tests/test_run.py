@@ -70,8 +70,9 @@ def test_a_finished_run_is_reused_whole(finished: Experiment) -> None:
 
 def test_status_is_read_from_the_store(finished: Experiment) -> None:
     from mckd_ray.report.status import status
+    from mckd_ray.storage import place_at
 
-    now = status(finished.folder / "runs" / "tiny")
+    now = status(place_at(finished.folder / "runs" / "tiny"))
     assert {step["state"] for step in now["steps"]} == {"done"}
 
 

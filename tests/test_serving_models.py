@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -73,7 +74,8 @@ def test_an_exported_folder_needs_no_store_and_carries_its_card(
     assert "CC BY 3.0" in card
     assert "- Teacher that wrote the first labels: Qwen2.5-7B-Instruct, shown at most 12 labelled examples" in card
     assert "- Method: mckd with 3 stages over 2 partitions of the pool." in card
-    assert ModelCard(card_text).data.eval_results[0].metric_value == 71.25
+    read: Any = ModelCard(card_text).data
+    assert read.eval_results[0].metric_value == 71.25
     assert str(tmp_path) not in card + (tmp_path / "out" / "mckd.json").read_text()
     again = tmp_path / "again"
     assert main(["export", "out", str(again)]) == 0

@@ -2,6 +2,7 @@
 
 import io
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mckd_ray.report.status import line_of, seconds_left, status
 from mckd_ray.runner.progress import ProgressWriter
 from mckd_ray.runner.reports import Report
 from mckd_ray.runner.run import View, graph_of
+from mckd_ray.storage import place_at
 from tests.small_run import CONFIG, small_run
 
 RUNNING, FAILED = "train mckd stage 2 A seed 2", "train kd seed 1"
@@ -27,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two seeds in which one student trains, one has failed, and what stands on them waits."""
     root = tmp_path_factory.mktemp("run")
     folder = small_run(root, unfinished=lambda step: step.name in (RUNNING, FAILED))
-    writer = ProgressWriter(Store(root).folder(key_of(folder, RUNNING)), 200)
+    writer = ProgressWriter(Store(root).place(key_of(folder, RUNNING)), 200)
     writer.update(50, "loss 0.412")
     writer.update(200, "loss 0.125")
     failed = Store(root).folder(key_of(folder, FAILED))
@@ -70,7 +72,7 @@ def test_scores_are_those_of_the_evaluations(folder: Path, capsys: pytest.Captur
 
     def mean(keys: list[str]) -> float:
         values = [json.loads((store.folder(key) / "evaluation.json").read_text())["values"] for key in keys]
-        return sum(sum(one.values()) / len(one) for one in values) / len(values)
+        return statistics.fmean(statistics.fmean(one.values()) for one in values)
 
     on_test = [one["key"] for one in plan["scored"] if one["system"] == "mckd-2" and one["split"] == "test"]
     assert (lines["mckd-2"]["score"], lines["mckd-2"]["split"]) == (pytest.approx(mean(on_test)), "test")
@@ -81,7 +83,7 @@ def test_scores_are_those_of_the_evaluations(folder: Path, capsys: pytest.Captur
 def test_the_table_is_the_same_in_a_store_that_has_moved(folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     moved.symlink_to(folder.parent)
-    assert status(moved / folder.name) == status(folder)
+    assert status(place_at(moved / folder.name)) == status(place_at(folder))
 
 
 def test_time_left_counts_what_waits_by_what_its_kind_took() -> None:

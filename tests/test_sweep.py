@@ -185,7 +185,7 @@ def cluster() -> Iterator[Cluster]:
         cluster.add_node(num_cpus=3)
         yield cluster
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def kill_node(cluster: Cluster, node: Any) -> None:

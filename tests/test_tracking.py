@@ -31,7 +31,7 @@ def job_of(folder: Path, **changes: Any) -> TrainingJob:
 
 def losses_in(folder: Path) -> dict[int, float]:
     """The curve of the training loss in TensorBoard's files, by optimiser step."""
-    found = {}
+    found: dict[int, float] = {}
     for path in folder.iterdir():
         for event in events(path.read_bytes()):
             losses = [value.simple_value for value in event.summary.value if value.tag == "train/loss"]

@@ -16,6 +16,8 @@ from mckd_ray.runner.reports import root_cause
 from mckd_ray.runner.session import WORKER_ENVIRONMENT, connect
 from mckd_ray.runner.training import train
 from mckd_ray.runner.training_runs import start_training_runs
+from mckd_ray.storage import place_at
+from mckd_ray.storage.root import Place
 from mckd_ray.student.base import TrainingJob
 from tests.students import TREES, examples_of, make_job, rows_of
 
@@ -39,7 +41,7 @@ def limit_memory() -> None:
 
     unlimited = training._train
 
-    def limited(job: TrainingJob, folder: Path, chief: bool) -> None:
+    def limited(job: TrainingJob, place: Place, chief: bool) -> None:
         from mckd_ray.student import train as module
 
         find = module.last_checkpoint
@@ -52,7 +54,7 @@ def limit_memory() -> None:
 
         module.last_checkpoint = find_and_limit
         try:
-            unlimited(job, folder, chief)
+            unlimited(job, place, chief)
         finally:
             module.last_checkpoint = find
 
@@ -66,7 +68,7 @@ def runs() -> Iterator[Any]:
     connect(address=None, num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=hook)
     runs = start_training_runs(ResourcesConfig())
     yield runs
-    ray.get(runs.end.remote(), timeout=60)
+    ray.wait([runs.end.remote()], timeout=60)
     ray.shutdown()
 
 
@@ -81,10 +83,10 @@ def test_a_student_that_runs_out_of_memory_gets_half_the_batch(runs: Any, tmp_pa
         return make_job(folder, "constituency", StudentConfig(scratch=scratch), rows_of(TREES), training)
 
     with pytest.raises(Exception, match="does not fit into the memory of its 1 workers") as raised:
-        train(job("huge", 2048, 1), tmp_path / "huge", StudentResources(), runs)
+        train(job("huge", 2048, 1), place_at(tmp_path / "huge"), StudentResources(), runs)
     assert isinstance(root_cause(raised.value), ResourceError)
 
-    facts = train(job("wide", 256, 4096), tmp_path / "wide", StudentResources(), runs)
+    facts = train(job("wide", 256, 4096), place_at(tmp_path / "wide"), StudentResources(), runs)
     assert facts["accumulate"] in (2, 4, 8)
     assert facts["out_of_memory"] == f"with accumulate=1; trained with {facts['accumulate']}"
     assert facts["optimiser_steps"] == 2

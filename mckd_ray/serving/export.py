@@ -126,10 +126,11 @@ def _data(manifest: Mapping[str, Any]) -> str:
 
 
 def _method(manifest: Mapping[str, Any]) -> str:
-    stages = re.fullmatch(r"(.+)-(\d+)", manifest["system"])
+    system = str(manifest["system"])
+    stages = re.fullmatch(r"(.+)-(\d+)", system)
     if stages is None:
         known = {"kd": "vanilla distillation: one stage, trained on the teacher's labels", "sft": "fine-tuning on gold"}
-        return known.get(manifest["system"], manifest["system"])
+        return known.get(system, system)
     return f"{stages[1]} with {stages[2]} stages over {manifest.get('partitions', 2)} partitions of the pool"
 
 

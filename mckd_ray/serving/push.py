@@ -13,7 +13,7 @@ TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105 - a name, not a token
 def push_token(repository: str) -> str:
     """The token to push to `repository` with. Raises ConfigError if there is none, or the name is none of the Hub's."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repository)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mckd_ray.config import TrackingConfig
 from mckd_ray.errors import ConfigError
@@ -50,16 +50,17 @@ def tracked(trainer: "transformers.Trainer", job: TrainingJob) -> Iterator[None]
 
 def _callbacks(trainer: "transformers.Trainer", job: TrainingJob) -> Iterator["transformers.TrainerCallback"]:
     from tensorboardX import SummaryWriter
-    from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
+    from transformers import integrations
 
+    known: Any = integrations
     if trainer.is_world_process_zero():
-        yield TensorBoardCallback(SummaryWriter(str(curves(job))))
+        yield known.TensorBoardCallback(SummaryWriter(str(curves(job))))
     if "wandb" in job.tracking.to:
         os.environ["WANDB_PROJECT"] = job.tracking.project
-        yield WandbCallback()
+        yield known.WandbCallback()
     if "mlflow" in job.tracking.to:
         os.environ["MLFLOW_EXPERIMENT_NAME"] = job.tracking.project
-        yield MLflowCallback()
+        yield known.MLflowCallback()
 
 
 def curves(job: TrainingJob) -> Path:
