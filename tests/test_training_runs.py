@@ -66,9 +66,9 @@ def runs() -> Iterator[Any]:
     """The actor that has students trained, by workers that are short of memory."""
     hook = {"worker_process_setup_hook": limit_memory, "env_vars": WORKER_ENVIRONMENT}
     connect(address=None, num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=hook)
-    runs = start_training_runs(ResourcesConfig())
-    yield runs
-    ray.wait([runs.end.remote()], timeout=60)
+    started: Any = start_training_runs(ResourcesConfig())
+    yield started
+    ray.wait([started.end.remote()], timeout=60)
     ray.shutdown()
 
 
