@@ -137,7 +137,7 @@ def test_a_killed_process_lets_go_of_its_step(uri: str, monkeypatch: pytest.Monk
 
 def test_one_at_a_time_holds_a_lock(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "POLL_S", 0.02)
-    inside, most = [0], []
+    inside, most = [0], list[int]()
 
     def work(root: Bucket) -> None:
         for _ in range(3):

@@ -146,7 +146,7 @@ def _of_folder(place: Place, name: str, facts: Mapping[str, Any] | None = None) 
         name = manifest.get("name", name)
     try:
         return Model(
-            place=place,
+            place=place if is_uri(place.root.uri) else place_at(str(place)),  # Links may lead elsewhere later.
             name=name,
             task=card["task"],
             kind=card["kind"],
