@@ -1,5 +1,6 @@
 """The method as a graph: which steps there are, which of them are shared, and what may see gold."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,17 @@ def test_identity_refuses_what_has_no_canonical_form() -> None:
 
 def test_identity_is_blind_to_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": (2, 3)}) == digest_of({"b": [2, 3], "a": 1})
+
+
+def test_a_step_alone_has_its_identity_and_no_graph() -> None:
+    """What is sent to the process that does it is as small at the end of a long chain as at its start."""
+    sizes = []
+    for stages in (2, 12):
+        final = graph(plan={"stages": stages, "systems": ["mckd"]}).steps[-1]
+        alone = pickle.loads(pickle.dumps(final.alone))
+        assert (alone.key, alone.settings, alone.options) == (final.key, final.settings, final.options)
+        assert {role: need.key for role, need in alone.inputs.items()} == {
+            role: need.key for role, need in final.inputs.items()
+        }
+        sizes.append(len(pickle.dumps(final.alone)))
+    assert max(sizes) < 1.1 * min(sizes)

@@ -1,7 +1,7 @@
 """Steps and the graph of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -55,6 +55,21 @@ class Step:
             "settings": self.settings,
             "inputs": {role: need.key for role, need in self.inputs.items()},
         }
+
+    @property
+    def alone(self) -> "Step":
+        """The step without the graph behind it: its inputs have their identity, and nothing else.
+
+        That is all that the process must know that does it; with the graph, a late step of a large one is a megabyte.
+        """
+        inputs = {role: _identified(Step(need.kind, need.name, {}), need) for role, need in self.inputs.items()}
+        return _identified(replace(self, inputs=inputs), self)
+
+
+def _identified(copy: Step, step: Step) -> Step:
+    """`copy`, which lacks some of what the identity of `step` is made from, with that identity."""
+    vars(copy)["digest"] = step.digest
+    return copy
 
 
 @dataclass(frozen=True)

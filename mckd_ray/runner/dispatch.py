@@ -142,7 +142,7 @@ class Dispatcher:
         task = _execute.options(name=step.name, resources=self._slot if step.kind == "train" else {})
         needs = [self._argument(need) for need in step.inputs.values()]
         runs = self._runs if step.kind == "train" else None
-        reference = task.remote(_Order(step, self._store, self._pool, runs), *needs)
+        reference = task.remote(_Order(step.alone, self._store, self._pool, runs), *needs)
         self._references[step.digest] = reference
         self._running[reference] = step
 
