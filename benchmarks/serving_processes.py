@@ -83,7 +83,8 @@ def baseline(folder: str, port: int) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     torch.set_num_threads(1)
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     greedy = {"do_sample": False, "use_cache": True}
     app, turn = FastAPI(), threading.Lock()
 
