@@ -83,6 +83,16 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert said.count("\n") == 1
 
 
+def test_an_address_of_a_dashboard_is_no_cluster_to_join(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    assert main(["run", "small.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "RAY_ADDRESS=http://127.0.0.1:8265 is that of a dashboard" in said
+    assert said.count("\n") == 1
+
+
 def test_wrong_use_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["plam"])
