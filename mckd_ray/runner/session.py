@@ -82,8 +82,8 @@ def connect(address: str | None, **settings: Any) -> None:
     """
     if address and "://" in address and not address.startswith("ray://"):
         raise ResourceError(
-            f"RAY_ADDRESS={address} is that of a dashboard, to which jobs are submitted (--submit); to join the cluster, "
-            "give its head's, such as 10.0.0.1:6379, or unset it for a Ray of its own."
+            f"RAY_ADDRESS={address} is that of a dashboard, to which jobs are submitted (--submit); to join the "
+            "cluster, give its head's, such as 10.0.0.1:6379, or unset it for a Ray of its own."
         )
     for _ in range(START_ATTEMPTS):
         try:
