@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mckd_ray.config import ExperimentConfig
 from mckd_ray.config_file import write_config
 from mckd_ray.errors import ConfigError
 from mckd_ray.plan.store import Store
-from mckd_ray.runner.reports import reports_of_done
+from mckd_ray.runner.reports import Report, reports_of_done
 from mckd_ray.runner.run import run_place
 from mckd_ray.search_config import SearchConfig
 from mckd_ray.storage.files import write_json
@@ -134,13 +134,26 @@ def _run(sweep: Sweep, watch: Callable[[Sequence[Seen]], None], resume: bool, ve
     done = reports_of_done(store, steps)
     asking = any(is_asking(step) for step in steps if step.digest not in done)
     logging.getLogger("ray.tune").setLevel(logging.INFO if verbose else logging.CRITICAL)
-    with session(config.resources, asking, verbose, trials=sweep.search.concurrent):
-        shared = start_shared(store, config.resources, TokenBudget(sweep.search.max_teacher_tokens, started))
-        order = Order(config, sweep.search, store, shared)
+    settings = sweep.search.model_copy(update={"concurrent": _at_once(sweep, done)})
+    with session(config.resources, asking, verbose, trials=settings.concurrent):
+        shared = start_shared(store, config.resources, TokenBudget(settings.max_teacher_tokens, started))
+        order = Order(config, settings, store, shared)
         seen = search(order, sweep.points, folder / "tune", watch, resume)
         executed: int = ray.get(shared.executed.remote())
         ray.get(shared.close.remote())
     return _result(sweep, seen, executed)
+
+
+def _at_once(sweep: Sweep, done: Mapping[str, Report]) -> int:
+    """How many trials run at once: no more than have something to do.
+
+    Tune begins a process for each trial beside the first, and drops it when the first is free before it has started.
+    Which trials Optuna will ask for is not known before.
+    """
+    if sweep.search.algorithm == "optuna":
+        return sweep.search.concurrent
+    busy = sum(any(step.digest not in done for step in trial.steps) for trial in sweep.trials)
+    return max(1, min(sweep.search.concurrent, busy))
 
 
 def _begun(sweep: Sweep) -> float:
