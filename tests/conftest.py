@@ -1,10 +1,14 @@
 """Fixtures that all tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# schemathesis imports it where it is installed, as it is for moto, and vLLM does not load beside its proxies.
+sys.modules["flask"] = None  # type: ignore[assignment]
 
 # A test that is slow because the machine is busy is right all the same.
 settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])

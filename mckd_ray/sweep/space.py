@@ -24,6 +24,7 @@ _NOT_SEARCHED = {
     "name": _RUN,
     "store": _RUN,
     "resources": _RUN,
+    "tracking": _RUN,
     "search": "it is the search itself",
     "student.engine": "it is chosen for its speed; all engines write the same labels, or nearly",
     "task": _MEASURED,
