@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
+
+from tests.local_server import answering
 
 NAME = "experiments"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-a-test", "AWS_SECRET_ACCESS_KEY": "secret-of-a-test"}
@@ -98,14 +99,9 @@ class _Passing(BaseHTTPRequestHandler):
 @contextmanager
 def gateway(port: int) -> Iterator[Gateway]:
     """A gateway to the server on `port`, while the context lasts."""
-    with Gateway(port) as between:
-        thread = threading.Thread(target=between.serve_forever)
-        thread.start()
-        try:
-            yield between
-        finally:
-            between.shutdown()
-            thread.join()
+    between = Gateway(port)
+    with answering(between):
+        yield between
 
 
 def _make_bucket(port: int, process: "subprocess.Popen[bytes]") -> None:

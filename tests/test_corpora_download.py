@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from mckd_ray.corpora import penn
 from mckd_ray.corpora.catalogue import CATALOGUE, Published, Split, published
 from mckd_ray.corpora.download import get
 from mckd_ray.errors import DataError
+from tests.local_server import answering
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,8 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder and the address at which its files are served."""
     folder = tmp_path / "site"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))) as address:
+        yield folder, address
 
 
 @pytest.fixture(autouse=True)

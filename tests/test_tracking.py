@@ -73,6 +73,13 @@ def test_only_the_chief_of_several_workers_tells(tmp_path: Path, monkeypatch: py
     assert not curves(job).exists()
 
 
+def runs_of(experiment: str) -> list[Any]:
+    """Those that MLflow has."""
+    import mlflow
+
+    return list(mlflow.search_runs(experiment_names=[experiment], output_format="list"))
+
+
 @pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
 def test_another_tracker_gets_a_run_for_each_student(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Literal["wandb", "mlflow"]
@@ -86,9 +93,7 @@ def test_another_tracker_gets_a_run_for_each_student(
     for name in ("first", "second"):
         train(replace(job, name=name, work=tmp_path / f"{name}-work"), tmp_path / name, lambda steps, note: None)
     if tracker == "mlflow":
-        import mlflow
-
-        runs = mlflow.search_runs(experiment_names=["parsers"], output_format="list")
+        runs = runs_of("parsers")
         assert {run.info.run_name for run in runs} == {"first", "second"}
         assert all(run.data.metrics["loss"] > 0 for run in runs)
     else:
@@ -128,9 +133,6 @@ def test_a_tracker_gets_a_run_for_each_trial_of_a_sweep(
     finally:
         ray.shutdown()
     if tracker == "mlflow":
-        import mlflow
-
-        runs = mlflow.search_runs(experiment_names=["p"], output_format="list")
-        assert {run.data.metrics["score"] for run in runs} == {2, 4}
+        assert {run.data.metrics["score"] for run in runs_of("p")} == {2, 4}
     else:
         assert len(list(tmp_path.rglob("offline-run-*/*.wandb"))) == 2
