@@ -13,14 +13,18 @@ from pydantic_core import ErrorDetails
 
 from mckd_ray.config import ExperimentConfig
 from mckd_ray.errors import ConfigError, nearest
+from mckd_ray.storage import is_uri, place_at
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """The validated config in the YAML file `path`, after `key.subkey=value` overrides. Raises ConfigError."""
+def read_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The validated config in the YAML file at a path or URI, after `key.subkey=value` overrides.
+
+    Raises ConfigError, and StoreError for a URI whose bucket cannot be reached.
+    """
     config = read_section(ExperimentConfig, _read_yaml(path), overrides, str(path))
-    return config if config.name else config.model_copy(update={"name": path.stem})
+    return config if config.name else config.model_copy(update={"name": Path(path).stem})
 
 
 def read_section(kind: type[AnySection], values: dict[str, Any], overrides: Sequence[str], where: str) -> AnySection:
@@ -54,9 +58,9 @@ def write_config(config: ExperimentConfig, path: Path) -> None:
     )
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path | str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(_text(path))
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such config file; give the path of a YAML file, such as configs/demo.yaml."
@@ -73,6 +77,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold a mapping with the keys {', '.join(ExperimentConfig.model_fields)}.")
     return values
+
+
+def _text(path: Path | str) -> str:
+    if not is_uri(path):
+        return Path(path).read_text(encoding="utf-8")
+    text = place_at(path).read()
+    if text is None:
+        raise FileNotFoundError
+    return text
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -267,6 +267,15 @@ def test_credentials_that_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
             Bucket(f"s3://{bucket.NAME}/runs", tmp_path).check_writable()
 
 
+def test_a_config_is_read_from_a_bucket(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as the best one of a sweep, which lies in its store."""
+    (place_at(f"{uri}/swept") / "best.yaml").write(yaml.safe_dump({**TINY, "store": {"root": uri}}))
+    assert main(["plan", f"{uri}/swept/best.yaml", "--json"]) == 0
+    assert '"corpus"' in capsys.readouterr().out
+    assert main(["plan", f"{uri}/swept/worst.yaml"]) == 2
+    assert "worst.yaml: no such config file" in capsys.readouterr().err
+
+
 def test_a_place_names_the_same_on_every_node(uri: str) -> None:
     place = place_at(f"{uri}/demo") / "plan.json"
     assert str(place) == f"{uri}/demo/plan.json"

@@ -80,6 +80,23 @@ def test_scores_are_those_of_the_evaluations(folder: Path, capsys: pytest.Captur
     assert (lines["mckd labels 1"]["score"], lines["mckd labels 1"]["split"]) == (pytest.approx(mean(of_pool)), "pool")
 
 
+def test_a_teacher_that_is_asked_again_for_what_it_lacks_runs(tmp_path: Path) -> None:
+    folder = small_run(tmp_path)
+    key = next(
+        step["key"] for step in json.loads((folder / "plan.json").read_text())["steps"] if step["kind"] == "label"
+    )
+    record = tmp_path / "steps" / key / "record.json"
+    found = json.loads(record.read_text())
+    record.write_text(json.dumps({**found, "facts": {**found["facts"], "unanswered": 3}}))
+
+    def state() -> str:
+        return next(str(step["state"]) for step in status(place_at(folder))["steps"] if step["key"] == key)
+
+    with Store(tmp_path).lock(key):
+        assert state() == "running"
+    assert state() == "done"
+
+
 def test_the_table_is_the_same_in_a_store_that_has_moved(folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     moved.symlink_to(folder.parent)

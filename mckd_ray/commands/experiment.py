@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mckd_ray.commands.parts import (
@@ -36,7 +35,7 @@ def add_commands(commands: Any) -> None:
     status = add_command(commands, "status", _status, "show how far a run is, from its folder alone")
     status.add_argument("run", metavar="RUN", help="the run's folder, such as runs/demo, or its URI in a bucket")
     doctor = add_command(commands, "doctor", _doctor, "check that this machine, or a cluster, can run an experiment")
-    doctor.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a config to check as well")
+    doctor.add_argument("config", nargs="?", metavar="CONFIG", help="a config to check as well")
     doctor.add_argument("--address", help="a Ray cluster to look at as well, such as http://127.0.0.1:8265")
 
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def verbose_argument(command: argparse.ArgumentParser) -> None:
 
 def config_arguments(command: argparse.ArgumentParser) -> None:
     """For a command on an experiment."""
-    command.add_argument("config", type=Path, metavar="CONFIG", help="the experiment's YAML file")
+    command.add_argument("config", metavar="CONFIG", help="the experiment's YAML file, or its URI in a bucket")
     command.add_argument(
         "-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as plan.stages=3"
     )

@@ -25,7 +25,7 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 Check = dict[str, str]
 
 
-def checks(config: Path | None, address: str | None = None) -> list[Check]:
+def checks(config: str | None, address: str | None = None) -> list[Check]:
     """All checks, with what to do where one is not ok. `address`: a cluster's (default: that of RAY_ADDRESS)."""
     address = address or os.environ.get("RAY_ADDRESS", "")
     found = [_python(), *_packages(), _engine(), _gpu(), _memory(), _disk(), *_cluster(address, config)]
@@ -78,7 +78,7 @@ def _is_dashboard(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
-def _cluster(address: str, config: Path | None) -> list[Check]:
+def _cluster(address: str, config: str | None) -> list[Check]:
     """The cluster, if one is named: whether it is reachable, closed to strangers, of our version, and large enough."""
     if not address:
         return [_check("Ray cluster", True, "none named: a run starts a local one", "")]
@@ -114,7 +114,7 @@ def _dashboard(address: str) -> tuple[list[Check], Sequence[Node]]:
     return checks, cluster.nodes
 
 
-def _room(path: Path, nodes: Sequence[Node]) -> str:
+def _room(path: str, nodes: Sequence[Node]) -> str:
     """That all that a config asks for has room on the nodes. Raises ResourceError."""
     from mckd_ray.config_file import read_config
     from mckd_ray.runner.placement import check_placement, nodes_of, wants
@@ -125,7 +125,7 @@ def _room(path: Path, nodes: Sequence[Node]) -> str:
     return "enough for resources, with what the cluster may grow by"
 
 
-def _config(path: Path, elsewhere: bool) -> list[Check]:
+def _config(path: str, elsewhere: bool) -> list[Check]:
     """The config and its corpus; its store, unless the run is `elsewhere`; its models."""
     from mckd_ray.config_file import read_config
     from mckd_ray.plan.probe import probe

@@ -39,7 +39,7 @@ class Watched:
 
         `failed`: why, by key, for the steps of this run that did; None: by what a step has left, maybe of another run.
         """
-        left = [step["key"] for step in self._steps if step["key"] not in self._records]
+        left = [step["key"] for step in self._steps if not self._complete(step["key"])]
         self._records |= {key: record for key, record in self._store.records(left).items() if record is not None}
         steps = [self._step(step, failed) for step in self._steps]
         return {
@@ -50,11 +50,15 @@ class Watched:
             "steps": steps,
         }
 
+    def _complete(self, key: str) -> bool:
+        """Whether the step has happened, and nothing of it will be asked again."""
+        return key in self._records and not self._records[key].unanswered
+
     def _step(self, step: Mapping[str, Any], failed: Mapping[str, str] | None) -> dict[str, Any]:
         key = step["key"]
         named = {"name": step["name"], "key": key, "kind": step["kind"]}
-        if key in self._records:
-            record = self._records[key]
+        record = self._records.get(key)
+        if record is not None and (self._complete(key) or not self._store.busy(key)):
             return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
         if self._store.busy(key):
             return {**named, "state": "running", **_progress(self._store.place(key))}
