@@ -60,6 +60,8 @@ launch() {
         --runtime-env-agent-port $((first + 2)) --metrics-export-port $((first + 3)) \
         "$@" >"$state/$name.log" 2>&1 </dev/null &
     echo $! >"$state/$name.pid"
+    # On a busy machine it takes a moment until it has its process group.
+    while kill -0 $! 2>/dev/null && ! running "$name" >/dev/null; do sleep 0.1; done
 }
 
 dashboard_listens() {

@@ -1,12 +1,14 @@
 """Training runs whose workers run out of memory: the batch is split more finely, and the record says so."""
 
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
+from ray import cloudpickle
 
 from mckd_ray import student
 from mckd_ray.config import ResourcesConfig, ScratchConfig, StudentConfig, StudentResources, TrainingConfig
@@ -64,6 +66,8 @@ def limit_memory() -> None:
 @pytest.fixture
 def runs() -> Iterator[Any]:
     """The actor that has students trained, by workers that are short of memory."""
+    # Ray's processes do not find this file.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
     hook = {"worker_process_setup_hook": limit_memory, "env_vars": WORKER_ENVIRONMENT}
     connect(address=None, num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=hook)
     started: Any = start_training_runs(ResourcesConfig())
