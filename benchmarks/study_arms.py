@@ -74,9 +74,9 @@ FAMILIES = {
         Family("teacher+cross", "mckd", 4, ("plan.mix=teacher+cross",)),
         Family("sft-500", "sft", 1, ("corpus.labelled=500",), GOLD_STEPS),
         _with_gold("kd", "kd", 1),
-        _with_gold("born-again", "born-again", 3),
-        _with_gold("cross", "mckd", 3),
-        _with_gold("teacher+cross", "mckd", 3, "plan.mix=teacher+cross"),
+        _with_gold("born-again", "born-again", 4),
+        _with_gold("cross", "mckd", 4),
+        _with_gold("teacher+cross", "mckd", 4, "plan.mix=teacher+cross"),
     )
 }
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
