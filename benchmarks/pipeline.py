@@ -45,7 +45,7 @@ class Size:
     steps: int
 
 
-FULL = Size(pool=2000, test=500, general=8000, base_steps=2000, steps=500)
+FULL = Size(pool=2000, test=500, general=8000, base_steps=2000, steps=250)
 QUICK = Size(pool=200, test=60, general=2000, base_steps=120, steps=24)
 RATE, BATCH, LONGEST = 1e-3, 32, 256
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study_arms import FAMILIES, SEARCH_SEED, Cell, Family, Part, Setting, search_cells, seed_cells
+from study_arms import FAMILIES, SEARCH_SEED, SEARCH_STAGES, Cell, Family, Part, Setting, search_cells, seed_cells
 from study_errors import Changes
 from study_findings import Findings, Found
 
@@ -126,6 +126,27 @@ def pool_labels(
                 row = found.setdefault(key, PoolLabels(key, [], changed.get(name)))
                 row.scores.append(scores.scores[primary])
     return sorted(found.values(), key=lambda row: row.name != "teacher")
+
+
+def by_setting(
+    part: Part, families: Sequence[Family], findings: Findings, quick: bool
+) -> dict[Setting, dict[str, tuple[float, float]]]:
+    """For each setting of the search, by family: the scores of the pool's last labels, and on test of those they teach.
+
+    The last are those after `SEARCH_STAGES - 1` stages.
+    """
+    primary, found = primary_of(part, families), dict[Setting, dict[str, tuple[float, float]]]()
+    for family in families:
+        if family.stages < SEARCH_STAGES or family.with_gold or family.like:
+            continue
+        for cell in search_cells(part, family, quick):
+            final = own_systems(cell, findings).get(f"{family.system}-{SEARCH_STAGES}")
+            last = f"{family.system} labels {SEARCH_STAGES - 1} seed {SEARCH_SEED}"
+            labels = findings.scored(cell.graph.quality[last]) if last in cell.graph.quality else None
+            if final and labels:
+                scores = labels.scores[primary], final["test"].scores[primary]
+                found.setdefault(cell.setting, {})[family.name] = scores
+    return found
 
 
 def stage_choices(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import Claims
-from study_arms import Family, Part
+from study_arms import SEARCH_STAGES, Family, Part
 from study_findings import Findings
-from study_results import Arm, arms_of, choices_without_gold, pool_labels, primary_of, stage_choices
+from study_results import Arm, arms_of, by_setting, choices_without_gold, pool_labels, primary_of, stage_choices
 from svg import points
 
 from mckd_ray.evaluation import PairedTest
@@ -42,6 +42,7 @@ def part_tables(part: Part, families: Sequence[Family], findings: Findings, seed
         f"{head}.\n\n![{part.title}](plots/{plot.name})",
         arm_table(arms),
         quality_table(part, families, findings, seeds, quick),
+        setting_table(part, families, findings, quick),
         choice_table(part, families, findings, quick),
         stages_table(part, families, findings, seeds, quick),
     ]
@@ -84,6 +85,20 @@ def quality_table(part: Part, families: Sequence[Family], findings: Findings, se
         cells = [f"{share:.0f}%" for share in shares] or ["", "", ""]
         lines.append(f"| {' | '.join([row.name, spread(row.scores), *cells])} |")
     return "\n".join(lines)
+
+
+def setting_table(part: Part, families: Sequence[Family], findings: Findings, quick: bool) -> str:
+    """What it costs, by the students' setting, that they relabel what they were trained on."""
+    found = by_setting(part, families, findings, quick)
+    names = list(dict.fromkeys(name for scores in found.values() for name in scores))
+    if len(names) < 2:
+        return ""
+    lines = [f"| steps and dropout of all students | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for setting, scores in found.items():
+        shown = [f"{scores[name][0]:.1f} → {scores[name][1]:.1f}" if name in scores else "" for name in names]
+        lines.append(f"| {setting} | {' | '.join(shown)} |")
+    text = f"Labels of the pool after {SEARCH_STAGES - 1} stages → test score of the student of K={SEARCH_STAGES}"
+    return "\n".join([*lines, f"\n{text}; one seed."])
 
 
 def choice_table(part: Part, families: Sequence[Family], findings: Findings, quick: bool) -> str:
