@@ -20,8 +20,8 @@ SEARCH_STAGES = 3
 STEPS = (175, 350)
 MORE_STEPS = (175, 350, 700)
 """On the first corpus. No family that learns from the pool was best with 700 there, so other parts do not try it."""
-GOLD_STEPS = (350, 700)
-"""Of families that learn from gold alone."""
+SFT_STEPS = (350, 700)
+"""Of families that learn from gold alone, whatever the part."""
 DROPOUTS = (0.2, 0.4)
 SCRATCH = ("student.base=null", "student.training.learning_rate=3.0e-3")
 """Students from random weights want a higher rate: that of the configs without a base."""
@@ -66,13 +66,13 @@ def _option(name: str, *overrides: str) -> Family:
 FAMILIES = {
     family.name: family
     for family in (
-        Family("sft", "sft", 1, (), GOLD_STEPS),
+        Family("sft", "sft", 1, (), SFT_STEPS),
         Family("kd", "kd", 1),
         Family("born-again", "born-again", 4),
         Family("self", "self", 3),
         Family("cross", "mckd", 4),
         Family("teacher+cross", "mckd", 4, ("plan.mix=teacher+cross",)),
-        Family("sft-500", "sft", 1, ("corpus.labelled=500",), GOLD_STEPS),
+        Family("sft-500", "sft", 1, ("corpus.labelled=500",), SFT_STEPS),
         _with_gold("kd", "kd", 1),
         _with_gold("born-again", "born-again", 4),
         _with_gold("cross", "mckd", 4),

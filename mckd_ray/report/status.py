@@ -57,11 +57,11 @@ class Watched:
     def _step(self, step: Mapping[str, Any], failed: Mapping[str, str] | None) -> dict[str, Any]:
         key = step["key"]
         named = {"name": step["name"], "key": key, "kind": step["kind"]}
-        record = self._records.get(key)
-        if record is not None and (self._complete(key) or not self._store.busy(key)):
-            return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
-        if self._store.busy(key):
+        if not self._complete(key) and self._store.busy(key):
             return {**named, "state": "running", **_progress(self._store.place(key))}
+        if key in self._records:
+            record = self._records[key]
+            return {**named, "state": "done", "seconds": record.seconds, **_score(step["settings"], record)}
         reason = _last_words(self._store.place(key)) if failed is None else failed.get(key)
         return {**named, "state": "waiting"} if reason is None else {**named, "state": "failed", "note": reason}
 
