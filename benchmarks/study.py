@@ -120,7 +120,8 @@ def main() -> int:
     """Run, or only show, the parts that are asked for; 0 if all goals that can be judged are reached."""
     parser = arguments("The study.")
     parser.add_argument("--part", nargs="*", default=[], choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--family", nargs="*", default=[], choices=FAMILIES, metavar="NAME", help=", ".join(FAMILIES))
+    families = ", ".join(FAMILIES).replace("%", "%%")
+    parser.add_argument("--family", nargs="*", default=[], choices=FAMILIES, metavar="NAME", help=families)
     parser.add_argument("--seeds", type=int, help="seeds for each arm (default: what the part says)")
     parser.add_argument("--store", type=Path, default=Path("runs/study"), help="where the steps are kept")
     parser.add_argument("--table", action="store_true", help="run nothing: show what the store has")

@@ -82,6 +82,8 @@ FAMILIES = {
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
 PLAIN = tuple(name for name in FAMILIES if name not in WITH_GOLD)
 ALL = (*PLAIN, *WITH_GOLD)
+TRIED = ("kd", "born-again", "cross")
+"""What is looked at where only one thing differs from another part."""
 OPTIONS = {
     family.name: family
     for family in (
@@ -143,6 +145,8 @@ PARTS = {
         Part("atis", "ATIS, pretrained base, a tagger of Snips and 50 shots as the teacher", "atis-cpu", _ATIS, 3),
         Part("snips", "Snips, pretrained base, a tagger of ATIS and 50 shots as the teacher", "snips-cpu", _SNIPS, 3),
         Part("options", "The method's options, on the built-in corpus", "builtin-cpu", (), 2, ("cross", *OPTIONS)),
+        Part("craft-pool", "CRAFT, four times the pool", "craft-cpu", ("corpus.pool=8000",), 3, TRIED, (350, 700)),
+        Part("craft-wide", "CRAFT, students twice as wide", "craft-cpu", ("student.scratch.width=128",), 3, TRIED),
         Part("demo", "Built-in corpus, pretrained base, a language model as the teacher", "demo", seeds=3),
         Part("builtin-scratch", "Built-in corpus, students from scratch", "builtin-cpu", SCRATCH, 3),
         Part("craft-scratch", "CRAFT, students from scratch", "craft-cpu", SCRATCH, 3),

@@ -1,16 +1,18 @@
-"""What relabelling does to a teacher's errors: which it takes away, and what it costs.
+"""What relabelling does to a teacher's errors: which it takes away, what it costs, and what kinds of errors are left.
 
 Parts of an annotation are counted: the spans of a tree (more than one word, without their labels), the chunks of slots.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from study_arms import Cell
 
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
-from mckd_ray.records import Gold, Label, read_rows
+from mckd_ray.records import Example, Gold, Label, read_rows
+from mckd_ray.tasks import TASKS
 from mckd_ray.tasks.slots import read_annotation, read_chunks
 from mckd_ray.tasks.trees import constituents, read_tree
 
@@ -38,25 +40,47 @@ def _chunks(target: str) -> Parts:
     return frozenset(read_chunks(read_annotation(target).tags))
 
 
-PARTS: dict[str, Callable[[str], Parts]] = {"constituency": _spans, "semantic": _chunks}
+TEACHER = "teacher labels"
+_READERS: dict[str, Callable[[str], Parts]] = {"constituency": _spans, "semantic": _chunks}
 
 
-def changes(cell: Cell, store: Store) -> dict[str, Changes]:
-    """By the name of each table of the pool's labels after the teacher's: what has become of the teacher's parts."""
-    quality = cell.graph.quality
-    steps = {name: step for name, step in quality.items() if store.record(step.key) is not None}
-    parts = PARTS[cell.config.task.kind]
-    if "teacher labels" not in steps:
-        return {}
-    gold_folder = store.folder(steps["teacher labels"].inputs["gold"].key)
-    gold = {row.id: parts(row.target) for row in read_rows(gold_folder / "pool.parquet", Gold)}
-    teacher = _table(steps.pop("teacher labels"), parts, store)
-    return {name: _changes(gold, teacher, _table(step, parts, store)) for name, step in steps.items()}
+@dataclass(frozen=True)
+class PoolTables:
+    """The annotations of the pool: gold, and by name each table of labels that the store has (None: no answer)."""
+
+    examples: dict[str, Example]
+    gold: dict[str, str]
+    labels: dict[str, dict[str, str | None]]
+
+    @classmethod
+    def read(cls, cell: Cell, store: Store) -> "PoolTables | None":
+        """What the store has of a cell; None if the teacher's labels are not there."""
+        steps = {name: step for name, step in cell.graph.quality.items() if store.record(step.key) is not None}
+        if TEACHER not in steps:
+            return None
+        inputs = {name: store.folder(step.key) for name, step in steps[TEACHER].inputs.items()}
+        return cls(
+            {row.id: row for row in read_rows(inputs["corpus"] / "pool.parquet", Example)},
+            {row.id: row.target for row in read_rows(inputs["gold"] / "pool.parquet", Gold)},
+            {name: _labels(step, store) for name, step in steps.items()},
+        )
 
 
-def _table(step: Step, parts: Callable[[str], Parts], store: Store) -> dict[str, Parts]:
+def _labels(step: Step, store: Store) -> dict[str, str | None]:
     labels = read_rows(store.folder(step.inputs["labels"].key) / "labels.parquet", Label)
-    return {label.id: parts(label.target) if label.outcome.usable else frozenset() for label in labels}
+    return {label.id: label.target if label.outcome.usable else None for label in labels}
+
+
+def changes(cell: Cell, tables: PoolTables) -> dict[str, dict[str, float]]:
+    """By the name of each table of the pool's labels after the teacher's: `Changes`, as a dictionary."""
+    parts = _READERS[cell.config.task.kind]
+    gold = {key: parts(target) for key, target in tables.gold.items()}
+    found = {
+        name: {key: parts(target) if target is not None else frozenset() for key, target in table.items()}
+        for name, table in tables.labels.items()
+    }
+    teacher = found.pop(TEACHER)
+    return {name: asdict(_changes(gold, teacher, table)) for name, table in found.items()}
 
 
 def _changes(gold: dict[str, Parts], teacher: dict[str, Parts], table: dict[str, Parts]) -> Changes:
@@ -67,3 +91,15 @@ def _changes(gold: dict[str, Parts], teacher: dict[str, Parts], table: dict[str,
         missed, found = missed + len(wanted - before), found + len((wanted - before) & after)
         right, lost = right + len(wanted & before), lost + len((wanted & before) - after)
     return Changes(*(100 * part / max(1, whole) for part, whole in ((removed, wrong), (found, missed), (lost, right))))
+
+
+def error_kinds(cell: Cell, tables: PoolTables) -> dict[str, dict[str, float]]:
+    """By the name of each table of the pool's labels: how many errors of each kind it has in 100 inputs."""
+    task = TASKS[cell.config.task.kind]
+    found: dict[str, dict[str, float]] = {}
+    for name, table in tables.labels.items():
+        kinds: Counter[str] = Counter()
+        for key, target in tables.gold.items():
+            kinds.update(task.errors(target, table[key], tables.examples[key]).kinds)
+        found[name] = {kind: 100 * count / len(tables.gold) for kind, count in kinds.items()}
+    return found

@@ -6,7 +6,7 @@ would come out differently today is not found there.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from study_agreement import agreement, pairs
 from study_arms import Cell
-from study_errors import Changes, changes
+from study_errors import TEACHER, Changes, PoolTables, changes, error_kinds
 
 from mckd_ray.plan.steps import Step
 from mckd_ray.plan.store import Store
@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         "values": pa.map_(pa.string(), pa.float32()),
     }
 )
+
+Count = Callable[[Cell, PoolTables], dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,21 @@ class Findings:
 
     def changes(self, cell: Cell) -> dict[str, Changes]:
         """By the name of each table of the pool's labels, what has become of the teacher's parts."""
-        names = {f"changes {step.digest}": name for name, step in cell.graph.quality.items()}
-        if not names.keys() & self._found.keys():
-            for name, changed in changes(cell, self._store).items():
-                key = f"changes {cell.graph.quality[name].digest}"
-                self._found[key] = Found(key, name, asdict(changed), {})
-        return {name: Changes(**self._found[key].scores) for key, name in names.items() if key in self._found}
+        return {name: Changes(**found) for name, found in self._of_labels("changes", changes, cell).items()}
+
+    def error_kinds(self, cell: Cell) -> dict[str, dict[str, float]]:
+        """By the name of each table of the pool's labels, its errors of each kind in 100 inputs."""
+        return self._of_labels("kinds", error_kinds, cell)
+
+    def _of_labels(self, what: str, count: Count, cell: Cell) -> dict[str, dict[str, float]]:
+        names = {f"{what} {step.digest}": name for name, step in cell.graph.quality.items()}
+        unknown = [name for key, name in names.items() if key not in self._found and name != TEACHER]
+        if any(self._store.record(cell.graph.quality[name].key) is not None for name in unknown):
+            tables = PoolTables.read(cell, self._store)
+            for name, scores in (count(cell, tables) if tables else {}).items():
+                key = f"{what} {cell.graph.quality[name].digest}"
+                self._found[key] = Found(key, name, scores, {})
+        return {name: self._found[key].scores for key, name in names.items() if key in self._found}
 
     def agreement(self, cell: Cell, stage: int) -> float | None:
         """How well the two students of a stage agree on dev, in percent of the task's score; None if not known."""
@@ -89,7 +100,9 @@ class Findings:
             found = [self.scored(step) for step in _evaluated(cell)]
             keys |= dict.fromkeys(one.key for one in found if one)
             self.changes(cell)
-            keys |= dict.fromkeys(f"changes {step.digest}" for step in cell.graph.quality.values())
+            self.error_kinds(cell)
+            for what in ("changes", "kinds"):
+                keys |= dict.fromkeys(f"{what} {step.digest}" for step in cell.graph.quality.values())
             for stage, pair in pairs(cell).items():
                 self.agreement(cell, stage)
                 keys[_pair_key(pair)] = None

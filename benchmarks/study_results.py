@@ -101,11 +101,15 @@ def arms_of(part: Part, families: Sequence[Family], findings: Findings, seeds: i
 
 @dataclass(frozen=True)
 class PoolLabels:
-    """How good a table of the pool's labels is, over the seeds; its changes are those of the first seed."""
+    """How good a table of the pool's labels is, over the seeds; changes and kinds of error are the first seed's.
+
+    `kinds`: errors of each kind in 100 inputs; empty where the labels are gone.
+    """
 
     name: str
     scores: list[float]
     changes: Changes | None
+    kinds: Mapping[str, float]
 
 
 def pool_labels(
@@ -116,14 +120,15 @@ def pool_labels(
     for family in families:
         setting = chosen_setting(part, family, findings, quick)
         for cell in seed_cells(part, family, setting, seeds) if setting else ():
-            changed = findings.changes(cell) if cell.seed == SEARCH_SEED else {}
+            first = cell.seed == SEARCH_SEED
+            changed, kinds = (findings.changes(cell), findings.error_kinds(cell)) if first else ({}, {})
             for name, step in cell.graph.quality.items():
                 scores = findings.scored(step)
                 if scores is None:
                     continue
                 stage = name.removeprefix(f"{family.system} labels ").partition(" ")[0]
                 key = "teacher" if name == "teacher labels" else f"{family.name}, after stage {stage}"
-                row = found.setdefault(key, PoolLabels(key, [], changed.get(name)))
+                row = found.setdefault(key, PoolLabels(key, [], changed.get(name), kinds.get(name, {})))
                 row.scores.append(scores.scores[primary])
     return sorted(found.values(), key=lambda row: row.name != "teacher")
 

@@ -42,6 +42,7 @@ def part_tables(part: Part, families: Sequence[Family], findings: Findings, seed
         f"{head}.\n\n![{part.title}](plots/{plot.name})",
         arm_table(arms),
         quality_table(part, families, findings, seeds, quick),
+        kinds_table(part, families, findings, seeds, quick),
         setting_table(part, families, findings, quick),
         choice_table(part, families, findings, quick),
         stages_table(part, families, findings, seeds, quick),
@@ -64,9 +65,8 @@ def arm_table(arms: Sequence[Arm]) -> str:
         setting = arm.setting or ""
         lines.append(f"| {' | '.join([name, str(setting), str(len(arm.seeds)), *scores, *gains])} |")
     named = "; ".join(f"{name}: {arm.name}" for name, arm in found.items() if name != arm.name)
-    return "\n".join(
-        [*lines, f"\n{arms[0].primary}, %. Bold: the best MCKD arm on dev. Compared with, by dev: {named}."]
-    )
+    compared = f" Compared with, by dev: {named}." if named else ""
+    return "\n".join([*lines, f"\n{arms[0].primary}, %. Bold: the best MCKD arm on dev.{compared}"])
 
 
 def quality_table(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
@@ -85,6 +85,24 @@ def quality_table(part: Part, families: Sequence[Family], findings: Findings, se
         cells = [f"{share:.0f}%" for share in shares] or ["", "", ""]
         lines.append(f"| {' | '.join([row.name, spread(row.scores), *cells])} |")
     return "\n".join(lines)
+
+
+def kinds_table(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
+    """Which kinds of error are left in the pool's labels, by stage, of crossing and of born-again."""
+    shown = [family for family in families if family.name in ("born-again", "cross")]
+    rows = [row for row in pool_labels(part, shown, findings, seeds, quick) if row.kinds] if shown else []
+    if len(rows) < 2:
+        return ""
+    kinds = list(rows[0].kinds)
+    counts = {row.name: " | ".join(f"{row.kinds[kind]:.0f}" for kind in kinds) for row in rows}
+    return "\n".join(
+        [
+            f"| errors in 100 inputs of the pool | {' | '.join(kinds)} |",
+            f"|---|{'---|' * len(kinds)}",
+            *(f"| {name} | {shown} |" for name, shown in counts.items()),
+            "\nKinds as `mckd report` tells them apart; one seed.",
+        ]
+    )
 
 
 def setting_table(part: Part, families: Sequence[Family], findings: Findings, quick: bool) -> str:
