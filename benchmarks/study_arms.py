@@ -6,6 +6,7 @@ A cell is one family at one setting with one seed: an experiment of its own, who
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 from mckd_ray.config import ExperimentConfig
@@ -41,6 +42,8 @@ class Family:
     """The family whose setting it takes, instead of a search of its own."""
     weights: tuple[int, ...] = (0,)
     """The weights of the labelled budget beside the pool. Where there are some, they are searched, not the steps."""
+    keeps: tuple[float, ...] = (1.0,)
+    """The shares of the pool's labels that are trained on: those that their labeller is most sure of."""
 
     @property
     def with_gold(self) -> bool:
@@ -57,6 +60,10 @@ class Family:
 
 def _with_gold(name: str, system: str, stages: int, *overrides: str) -> Family:
     return Family(f"{name} + gold", system, stages, overrides, STEPS[-1:], weights=(8, 32))
+
+
+def _confident(name: str, system: str, stages: int) -> Family:
+    return Family(f"{name} + gold, confident", system, stages, (), STEPS[-1:], weights=(8,), keeps=(0.3, 0.5, 0.7))
 
 
 def _option(name: str, *overrides: str) -> Family:
@@ -77,6 +84,9 @@ FAMILIES = {
         _with_gold("born-again", "born-again", 4),
         _with_gold("cross", "mckd", 4),
         _with_gold("teacher+cross", "mckd", 4, "plan.mix=teacher+cross"),
+        _confident("kd", "kd", 1),
+        _confident("born-again", "born-again", 4),
+        _confident("cross", "mckd", 4),
     )
 }
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
@@ -154,17 +164,20 @@ class Setting:
     steps: int
     dropout: float
     gold_weight: int = 0
+    keep: float = 1.0
 
     def __str__(self) -> str:
         """As it stands in the tables."""
         gold = f", gold x{self.gold_weight}" if self.gold_weight else ""
-        return f"{self.steps} steps, dropout {self.dropout:g}{gold}"
+        kept = f", surest {self.keep:.0%}" if self.keep < 1 else ""
+        return f"{self.steps} steps, dropout {self.dropout:g}{gold}{kept}"
 
 
 def grid(part: Part, family: Family, quick: bool = False) -> list[Setting]:
     """The settings that a family is searched over."""
     dropouts, steps = DROPOUTS[:1] if quick else DROPOUTS, family.steps or part.steps
-    return [Setting(count, rate, weight) for weight in family.weights for count in steps for rate in dropouts]
+    choices = product(family.keeps, family.weights, steps, dropouts)
+    return [Setting(count, dropout, weight, keep) for keep, weight, count, dropout in choices]
 
 
 @dataclass(frozen=True)
@@ -185,12 +198,14 @@ class Cell:
         systems = [self.family.system]
         if self.family.name != "sft-500":
             systems += ["teacher", "base"] if self.part.pretrained else ["teacher"]
+        selection = f"{{by: confidence, keep: {self.setting.keep}}}" if self.setting.keep < 1 else "{by: none}"
         unseen = self.family.system != "sft" and not self.setting.gold_weight
         return read_config(
             CONFIGS / f"{self.part.config}.yaml",
             [
                 *self.part.overrides,
                 "plan.mix=cross",
+                f"plan.selection={selection}",
                 *self.family.overrides,
                 f"student.training.steps={self.setting.steps}",
                 f"student.training.dropout={self.setting.dropout}",

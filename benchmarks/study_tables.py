@@ -14,8 +14,9 @@ from svg import points
 from mckd_ray.evaluation import PairedTest
 
 PLOTS = Path(__file__).resolve().parent.parent / "docs" / "plots"
-SFT, KD, BORN_AGAIN = ("sft",), ("kd", "kd + gold"), ("born-again", "born-again + gold")
-MCKD = ("cross", "teacher+cross", "cross + gold", "teacher+cross + gold")
+SFT, KD = ("sft",), ("kd", "kd + gold", "kd + gold, confident")
+BORN_AGAIN = ("born-again", "born-again + gold", "born-again + gold, confident")
+MCKD = ("cross", "teacher+cross", "cross + gold", "teacher+cross + gold", "cross + gold, confident")
 SIGNIFICANT = 0.05
 OVER_TEACHER = {"builtin": 7.5, "craft": 4.0}
 """How many points the best MCKD arm is to be above the teacher."""
