@@ -17,7 +17,7 @@ from mckd_ray.runner.run import graph_of
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SEARCH_SEED = 1
 SEARCH_STAGES = 3
-"""The search looks at K up to 3; K=4 takes its family's setting."""
+"""The search looks at K up to 3; larger ones take the setting of their family."""
 STEPS = (175, 350)
 MORE_STEPS = (175, 350, 700)
 """On the first corpus. No family that learns from the pool was best with 700 there, so other parts do not try it."""
@@ -85,8 +85,8 @@ FAMILIES = {
         _with_gold("cross", "mckd", 4),
         _with_gold("teacher+cross", "mckd", 4, "plan.mix=teacher+cross"),
         _confident("kd", "kd", 1),
-        _confident("born-again", "born-again", 4),
-        _confident("cross", "mckd", 4),
+        _confident("born-again", "born-again", 6),
+        _confident("cross", "mckd", 6),
     )
 }
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
