@@ -92,6 +92,7 @@ FAMILIES = {
 WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
 PLAIN = tuple(name for name in FAMILIES if name not in WITH_GOLD)
 ALL = (*PLAIN, *WITH_GOLD)
+CONFIDENT = tuple(name for name in WITH_GOLD if FAMILIES[name].keeps != (1.0,))
 TRIED = ("kd", "born-again", "cross")
 """What is looked at where only one thing differs from another part."""
 OPTIONS = {
@@ -142,12 +143,33 @@ PARTS = {
             steps=MORE_STEPS,
         ),
         Part("craft", "CRAFT, pretrained base, a parser of PTB and 50 shots as the teacher", "craft-cpu", (), 3, ALL),
-        Part("atis", "ATIS, pretrained base, a tagger of Snips and 50 shots as the teacher", "atis-cpu", seeds=3),
-        Part("snips", "Snips, pretrained base, a tagger of ATIS and 50 shots as the teacher", "snips-cpu", seeds=3),
+        Part(
+            "atis",
+            "ATIS, pretrained base, a tagger of Snips and 50 shots as the teacher",
+            "atis-cpu",
+            (),
+            3,
+            (*PLAIN, *CONFIDENT),
+        ),
+        Part(
+            "snips",
+            "Snips, pretrained base, a tagger of ATIS and 50 shots as the teacher",
+            "snips-cpu",
+            (),
+            3,
+            (*PLAIN, *CONFIDENT),
+        ),
         Part("options", "The method's options, on the built-in corpus", "builtin-cpu", (), 2, ("cross", *OPTIONS)),
         Part("craft-pool", "CRAFT, four times the pool", "craft-cpu", ("corpus.pool=8000",), 3, TRIED, (350, 700)),
         Part("craft-wide", "CRAFT, students twice as wide", "craft-cpu", ("student.scratch.width=128",), 3, TRIED),
-        Part("demo", "Built-in corpus, pretrained base, a language model as the teacher", "demo", seeds=3),
+        Part(
+            "demo",
+            "Built-in corpus, pretrained base, a language model as the teacher",
+            "demo",
+            (),
+            3,
+            ("sft", *TRIED, *CONFIDENT),
+        ),
         Part("builtin-scratch", "Built-in corpus, students from scratch", "builtin-cpu", SCRATCH, 3),
         Part("craft-scratch", "CRAFT, students from scratch", "craft-cpu", SCRATCH, 3),
         Part("atis-scratch", "ATIS, students from scratch", "atis-cpu", SCRATCH, 3),
