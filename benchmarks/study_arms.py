@@ -93,8 +93,6 @@ WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
 PLAIN = tuple(name for name in FAMILIES if name not in WITH_GOLD)
 ALL = (*PLAIN, *WITH_GOLD)
 CONFIDENT = tuple(name for name in WITH_GOLD if FAMILIES[name].keeps != (1.0,))
-TRIED = ("kd", "born-again", "cross")
-"""What is looked at where only one thing differs from another part."""
 OPTIONS = {
     family.name: family
     for family in (
@@ -160,15 +158,14 @@ PARTS = {
             (*PLAIN, *CONFIDENT),
         ),
         Part("options", "The method's options, on the built-in corpus", "builtin-cpu", (), 2, ("cross", *OPTIONS)),
-        Part("craft-pool", "CRAFT, four times the pool", "craft-cpu", ("corpus.pool=8000",), 3, TRIED, (350, 700)),
-        Part("craft-wide", "CRAFT, students twice as wide", "craft-cpu", ("student.scratch.width=128",), 3, TRIED),
+        Part("craft-pool", "CRAFT, four times the pool", "craft-cpu", ("corpus.pool=8000",), 3, CONFIDENT),
         Part(
             "demo",
             "Built-in corpus, pretrained base, a language model as the teacher",
             "demo",
             (),
             3,
-            ("sft", *TRIED, *CONFIDENT),
+            ("sft", "kd", "born-again", "cross", *CONFIDENT),
         ),
         Part("builtin-scratch", "Built-in corpus, students from scratch", "builtin-cpu", SCRATCH, 3),
         Part("craft-scratch", "CRAFT, students from scratch", "craft-cpu", SCRATCH, 3),
