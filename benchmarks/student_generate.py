@@ -40,7 +40,7 @@ SMALL = ScratchConfig(width=128, layers=2, heads=4, vocabulary=2000)
 MIDDLE = ScratchConfig(width=256, layers=4, heads=4, vocabulary=4000)
 COST = 0.2
 """What a constraint may cost over free generation at a batch of 64."""
-REPEATS = 3
+REPEATS = 5
 
 
 @dataclass(frozen=True)
