@@ -1,4 +1,4 @@
-"""Runs the configs for two CPU cores, and prints their tables as Markdown: what docs/results.md holds.
+"""Runs the configs for two CPU cores as they are, and prints their tables as Markdown.
 
     python benchmarks/configs.py [--quick] [--json FILE] [NAME ...]
 
@@ -18,8 +18,8 @@ from common import Claims, arguments, machine
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("demo", "builtin-cpu", "craft-cpu", "ptb-cpu", "atis-cpu", "snips-cpu")
 MINUTES = 15
-GAIN = 5
-"""What MCKD-3 must gain over the teacher in the demo."""
+GAIN = 15
+"""What the method's last student must gain over the teacher in the demo."""
 
 
 def run(name: str) -> tuple[dict[str, Any], float]:
@@ -75,8 +75,9 @@ def main() -> int:
         claims.add(f"{name}: minutes", minutes, "<=", MINUTES, "min")
         if name == "demo":
             systems, primary = result["systems"], result["primary"]
-            difference = systems["mckd-3"][primary]["mean"] - systems["teacher"][primary]["mean"]
-            claims.add("demo: MCKD-3 over its teacher", difference, ">=", GAIN, "F1")
+            last = max(system for system in systems if system.startswith("mckd-"))
+            difference = systems[last][primary]["mean"] - systems["teacher"][primary]["mean"]
+            claims.add(f"demo: {last} over its teacher", difference, ">=", GAIN, "F1")
     print(f"\n{machine()}")
     return claims.finish(options.json)
 
