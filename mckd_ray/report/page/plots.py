@@ -106,7 +106,7 @@ def quality_line(quality: Sequence[Quality], part: int, origin: str) -> list[tup
 @rc_context(_STYLE)
 def fit_plot(fits: Sequence[Fit]) -> Markup:
     """How well each stage's labels agree with clean and with noisy pseudolabels, for inputs not seen and seen."""
-    figure, axes = _axes(NORMAL, "", "agreement with the pseudolabel, %")
+    figure, axes = _axes(NORMAL, "stage; cross: inputs not seen, own: seen", "agreement with the pseudolabel, %")
     groups = sorted({(one.stage, one.origin) for one in fits})
     for clean, name, shade in ((True, "clean pseudolabels", "good"), (False, "noisy pseudolabels", "bad")):
         some = [one for one in fits if one.clean is clean]
@@ -125,8 +125,7 @@ def fit_plot(fits: Sequence[Fit]) -> Markup:
         )
         for place, height in zip(places, heights, strict=True):
             axes.annotate(f"{height:.0f}", (place, height / 2), ha="center", color=colour("paper"))
-    names = [f"stage {stage}\n{'seen (own)' if origin == 'own' else 'not seen (cross)'}" for stage, origin in groups]
-    axes.set_xticks(range(len(groups)), names)
+    axes.set_xticks(range(len(groups)), [f"{stage}\n{origin}" for stage, origin in groups])
     axes.set_ylim(0, 100)
     return _svg(figure, axes)
 
