@@ -4,6 +4,7 @@ The teacher is a simulated one, gold with noise, so this says how the method rea
 setting for all, one seed; `by habit`: the same part is always wrong in the same way; `by chance`: each is by itself.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 
@@ -58,7 +59,7 @@ def noise_tables(findings: Findings) -> str:
 def _map(arm: str, gains: Mapping[tuple[str, str], float]) -> str:
     names = [(row, column) for row, column, _ in parts()]
     rows, columns = (list(dict.fromkeys(some)) for some in zip(*names, strict=True))
-    plot = PLOTS / f"study-noise-{arm.split()[0].lower()}-{arm.split()[1]}.svg"
+    plot = PLOTS / f"study-noise-{re.sub('[^a-z0-9]+', '-', arm.lower())}.svg"
     title = arm if "over" in arm else f"{arm} over KD"
     heatmap(plot, f"{title}, F1 on test", columns, [(row, [gains.get((row, one)) for one in columns]) for row in rows])
     lines = [f"| {title} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
