@@ -28,13 +28,20 @@ def points(path: Path, title: str, rows: Sequence[tuple[str, Sequence[float]]]) 
 
 
 def heatmap(path: Path, title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> None:
-    """A cell for each row and column: blue where its value is above 0, red where below. Writes `path`."""
+    """A cell for each row and column: blue where its value is above 0, red where below. Writes `path`.
+
+    The name of a column stands in two lines: its first word, and the rest.
+    """
     largest = max((abs(value) for _, some in rows for value in some if value is not None), default=1.0) or 1.0
     wide = (WIDTH - LEFT) // max(1, len(columns))
     parts = [_text(10, 18, title, weight="bold")]
-    parts += [_text(LEFT + at * wide + wide // 2, 42, name, anchor="middle") for at, name in enumerate(columns)]
+    for at, name in enumerate(columns):
+        first, _, rest = name.partition(" ")
+        parts += [
+            _text(LEFT + at * wide + wide // 2, y, text, anchor="middle") for y, text in ((40, first), (55, rest))
+        ]
     for number, (name, some) in enumerate(rows):
-        y = 50 + number * ROW
+        y = 63 + number * ROW
         parts.append(_text(LEFT - 12, y + 15, name, anchor="end"))
         for at, value in enumerate(some):
             if value is None:
@@ -44,7 +51,7 @@ def heatmap(path: Path, title: str, columns: Sequence[str], rows: Sequence[tuple
             box = f"x='{LEFT + at * wide}' y='{y}' width='{wide - 2}' height='{ROW - 2}'"
             parts.append(f"<rect {box} fill='{colour}' fill-opacity='{strength}'/>")
             parts.append(_text(LEFT + at * wide + wide // 2, y + 15, f"{value:+.1f}", anchor="middle"))
-    _write(path, parts, 60 + len(rows) * ROW)
+    _write(path, parts, 73 + len(rows) * ROW)
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "normal") -> str:
