@@ -93,6 +93,7 @@ WITH_GOLD = tuple(name for name, family in FAMILIES.items() if family.with_gold)
 PLAIN = tuple(name for name in FAMILIES if name not in WITH_GOLD)
 ALL = (*PLAIN, *WITH_GOLD)
 CONFIDENT = tuple(name for name in WITH_GOLD if FAMILIES[name].keeps != (1.0,))
+"""Those that train on the labels that their labeller is surest of."""
 OPTIONS = {
     family.name: family
     for family in (
@@ -145,17 +146,15 @@ PARTS = {
             "atis",
             "ATIS, pretrained base, a tagger of Snips and 50 shots as the teacher",
             "atis-cpu",
-            (),
-            3,
-            (*PLAIN, *CONFIDENT),
+            seeds=3,
+            families=(*PLAIN, *CONFIDENT),
         ),
         Part(
             "snips",
             "Snips, pretrained base, a tagger of ATIS and 50 shots as the teacher",
             "snips-cpu",
-            (),
-            3,
-            (*PLAIN, *CONFIDENT),
+            seeds=3,
+            families=(*PLAIN, *CONFIDENT),
         ),
         Part("options", "The method's options, on the built-in corpus", "builtin-cpu", (), 2, ("cross", *OPTIONS)),
         Part("craft-pool", "CRAFT, four times the pool", "craft-cpu", ("corpus.pool=8000",), 3, CONFIDENT),
@@ -163,9 +162,8 @@ PARTS = {
             "demo",
             "Built-in corpus, pretrained base, a language model as the teacher",
             "demo",
-            (),
-            3,
-            ("sft", "kd", "born-again", "cross", *CONFIDENT),
+            seeds=3,
+            families=("sft", "kd", "born-again", "cross", *CONFIDENT),
         ),
         Part("builtin-scratch", "Built-in corpus, students from scratch", "builtin-cpu", SCRATCH, 3),
         Part("craft-scratch", "CRAFT, students from scratch", "craft-cpu", SCRATCH, 3),

@@ -90,7 +90,7 @@ def quality_table(part: Part, families: Sequence[Family], findings: Findings, se
 
 def kinds_table(part: Part, families: Sequence[Family], findings: Findings, seeds: int, quick: bool) -> str:
     """Which kinds of error are left in the pool's labels, by stage, of crossing and of born-again."""
-    shown = [family for family in families if family.name.partition(" + ")[0] in ("born-again", "cross")]
+    shown = [family for family in families if family.system in ("born-again", "mckd") and not family.overrides]
     rows = [row for row in pool_labels(part, shown, findings, seeds, quick) if row.kinds] if shown else []
     if len(rows) < 2:
         return ""
