@@ -100,6 +100,7 @@ class _Passage:
         scope.setdefault("state", {}).update(facts=self._facts, request=self._id)
 
     async def go(self) -> None:
+        """Answer the request, or refuse it, and log which."""
         started = time.perf_counter()
         try:
             refusal = self._gate.refusal(self._scope)

@@ -149,6 +149,7 @@ class _Column:
         self.values = self._room[:0]
 
     def extend(self, values: Ids) -> None:
+        """Append values, making room for twice as many where there is none."""
         before, size = len(self.values), len(self.values) + len(values)
         if size > len(self._room):
             room = np.zeros(max(size, 2 * len(self._room)), np.int64)

@@ -24,6 +24,7 @@ class _Placed:
     children: Sequence["_Placed"] = ()
 
     def nodes(self) -> Iterator["_Placed"]:
+        """This node, and all below it."""
         yield self
         for child in self.children:
             yield from child.nodes()
