@@ -1,5 +1,6 @@
 """Generation: what is legal, whatever the tokenizer; what ends in time; what a model's words are read as."""
 
+import gc
 import math
 import random
 from collections.abc import Callable, Hashable
@@ -262,6 +263,17 @@ def test_greedy_generation_agrees_with_transformers_own() -> None:
         assert own.sequences[0, 1:].tolist() == guide.ids(row)
         expected = model.compute_transition_scores(own.sequences, own.scores, normalize_logits=True).mean()
         assert scores[row] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_garbage_is_collected_again_after_generation_even_one_that_fails() -> None:
+    pieces = Pieces(byte_level())
+    sources = [pieces.source("cat")]
+    ends = np.arange(len(pieces)) == pieces.end
+    write(EncoderDecoder(tiny_model(pieces), sources, pieces), FreeGuide(1, 5, pieces, ends))
+    assert gc.isenabled()
+    with pytest.raises(IndexError):
+        write(EncoderDecoder(tiny_model(pieces), sources, pieces), FreeGuide(1, 5, pieces, ends[:0]))
+    assert gc.isenabled()
 
 
 def test_a_tokenizer_without_an_end_is_refused() -> None:
